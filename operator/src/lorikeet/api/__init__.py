@@ -1,0 +1,1 @@
+"""The words: both kinds, their conditions and reasons, and the messages between our processes. No I/O here."""
