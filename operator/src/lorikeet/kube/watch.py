@@ -1,0 +1,81 @@
+"""Follow a kind: a full list, then its changes, for ever, whatever happens to the connection."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lorikeet.api.ref import Ref
+from lorikeet.kube.client import Body, Kube
+from lorikeet.kube.errors import Expired, KubeError, from_status
+from lorikeet.kube.resource import Resource
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE = 0.05
+LAST_PAUSE = 10.0
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Everything there is now: what is not in `items` is gone, also where no deletion was seen."""
+
+    items: Sequence[Body]
+
+
+@dataclass(frozen=True)
+class Changed:
+    """An object is new or different."""
+
+    body: Body
+
+
+@dataclass(frozen=True)
+class Gone:
+    """An object was deleted."""
+
+    ref: Ref
+
+
+Change = Listed | Changed | Gone
+
+
+def ref_of(body: dict[str, Any]) -> Ref:
+    """The identity of an object as the API server sends it."""
+    return Ref(body["metadata"].get("namespace", ""), body["metadata"]["name"])
+
+
+async def follow(
+    kube: Kube, resource: Resource, namespace: str | None = None, *, labels: str = ""
+) -> AsyncIterator[Change]:
+    """First `Listed`, then each change; `Listed` again whenever the thread was lost. Never ends, never raises.
+
+    A broken connection is resumed from the last version; only an expired version (410) lists again.
+    """
+    pause = FIRST_PAUSE
+    version = ""
+    while True:
+        try:
+            if not version:
+                listed = await kube.list(resource, namespace, labels=labels)
+                version = listed["metadata"]["resourceVersion"]
+                yield Listed(listed["items"])
+            async for event in kube.watch(resource, version, namespace, labels=labels):
+                if event["type"] == "ERROR":
+                    raise from_status(event["object"].get("code", 500), str(event["object"]), "watch")
+                version = event["object"]["metadata"]["resourceVersion"]
+                pause = FIRST_PAUSE
+                if event["type"] == "DELETED":
+                    yield Gone(ref_of(event["object"]))
+                elif event["type"] != "BOOKMARK":
+                    yield Changed(event["object"])
+        except Expired:
+            version = ""
+        except KubeError as error:
+            log.warning("following %s: %s; again in %.1f s", resource.plural, error, pause)
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads reconnects, no secret
+            pause = min(pause * 2, LAST_PAUSE)
