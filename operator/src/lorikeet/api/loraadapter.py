@@ -5,10 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from lorikeet.api.conditions import Condition
-from lorikeet.api.names import PUBLIC_NAME
+from lorikeet.api.names import PUBLIC_NAME, PUBLIC_NAME_SAYS
+from lorikeet.api.rules import NO_PARENT, immutable, list_map, pattern_says, rule, rules
 from lorikeet.api.shape import Shape
 
 PLURAL = "loraadapters"
@@ -20,7 +21,15 @@ ADAPTER_URI = (
 class ServerRef(Shape):
     """A ModelServer of the same namespace: namespaces are walls."""
 
-    name: Annotated[str, Field(description="The ModelServer's name.", min_length=1, max_length=63)]
+    name: Annotated[
+        str,
+        Field(
+            description="The ModelServer's name.",
+            min_length=1,
+            max_length=63,
+            json_schema_extra=rules(immutable("an adapter stays with its server: make a new LoRAAdapter instead")),
+        ),
+    ]
 
 
 class Source(Shape):
@@ -32,6 +41,8 @@ class Source(Shape):
             description="hf://OWNER/REPO@REVISION on the Hugging Face hub or a mirror of it. A branch or tag, or none "
             "(main), is resolved once to a commit, which status.revision then shows.",
             pattern=ADAPTER_URI,
+            max_length=512,
+            json_schema_extra=pattern_says("must be hf://OWNER/REPO or hf://OWNER/REPO@REVISION", NO_PARENT),
         ),
     ]
     credentials_key: Annotated[
@@ -39,6 +50,8 @@ class Source(Shape):
         Field(
             description="The key in the server's sources Secret that holds the token for this source.",
             pattern=r"^[A-Za-z0-9._-]{1,253}$",
+            max_length=253,
+            json_schema_extra=pattern_says("must be a key of a Secret: 1 to 253 letters, digits, '.', '_' or '-'"),
         ),
     ] = None
     sha256: Annotated[
@@ -47,12 +60,23 @@ class Source(Shape):
             description="The content digest to insist on (64 hex digits, as status.digest shows it): other bytes are "
             "refused.",
             pattern=r"^[0-9a-f]{64}$",
+            max_length=64,
+            json_schema_extra=pattern_says("must be a sha256 in 64 lower-case hex digits"),
         ),
     ] = None
 
 
 class LoRAAdapterSpec(Shape):
     """What a user asks for."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.aliases) || !has(self.name) || !self.aliases.exists(alias, alias == self.name)",
+                "an alias repeats spec.name: aliases are further names",
+            )
+        )
+    )
 
     model_server_ref: Annotated[ServerRef, Field(description="The server that serves it.")]
     source: Annotated[Source, Field(description="Where the bytes come from.")]
@@ -61,10 +85,17 @@ class LoRAAdapterSpec(Shape):
         Field(
             description="The public name that clients write in `model`. Default: the object's name.",
             pattern=PUBLIC_NAME,
+            max_length=128,
+            json_schema_extra=pattern_says(PUBLIC_NAME_SAYS),
         ),
     ] = None
     aliases: Annotated[
-        tuple[Annotated[str, Field(pattern=PUBLIC_NAME)], ...],
+        tuple[
+            Annotated[
+                str, Field(pattern=PUBLIC_NAME, max_length=128, json_schema_extra=pattern_says(PUBLIC_NAME_SAYS))
+            ],
+            ...,
+        ],
         Field(description="Further public names.", max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"}),
     ] = ()
     replicas: Annotated[
@@ -109,7 +140,10 @@ class LoRAAdapterStatus(Shape):
     observed_generation: Annotated[int, Field(description="The spec's generation this was computed from.", ge=0)] = 0
     conditions: Annotated[
         tuple[Condition, ...],
-        Field(description="Ready, and what it is derived from: Resolved, Staged, Compatible, Loaded."),
+        Field(
+            description="Ready, and what it is derived from: Resolved, Staged, Compatible, Loaded.",
+            json_schema_extra=list_map("type"),
+        ),
     ] = ()
     pin: Annotated[
         PinnedSource | None,
@@ -128,4 +162,7 @@ class LoRAAdapterStatus(Shape):
     bytes: Annotated[int, Field(description="Size of the adapter's files, in bytes.", ge=0)] = 0
     desired_replicas: Annotated[int, Field(description="Replicas that should hold it.", ge=0)] = 0
     ready_replicas: Annotated[int, Field(description="Replicas that serve it.", ge=0)] = 0
-    replicas: Annotated[tuple[ReplicaState, ...], Field(description="Each version on each replica.")] = ()
+    replicas: Annotated[
+        tuple[ReplicaState, ...],
+        Field(description="Each version on each replica.", json_schema_extra=list_map("pod", "digest")),
+    ] = ()

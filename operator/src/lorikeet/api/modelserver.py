@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
+from lorikeet.api import arguments
 from lorikeet.api.conditions import Condition
-from lorikeet.api.names import PUBLIC_NAME
+from lorikeet.api.names import PUBLIC_NAME, PUBLIC_NAME_SAYS
+from lorikeet.api.rules import NO_PARENT, immutable, list_map, pattern_says, plain_keys, rule, rules
 from lorikeet.api.shape import Shape
 
 PLURAL = "modelservers"
 MAX_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """What vLLM accepts for --max-lora-rank."""
 
+QUANTITY_SAYS = "must be a quantity such as 500m, 3, 512Mi or 12Gi"
 QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 DURATION = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
 MODEL_URI = (
@@ -31,6 +34,12 @@ class Model(Shape):
             description="Where the base model comes from: hf://OWNER/REPO@REVISION is fetched and verified before the "
             "engine starts; image:///PATH is already in the engine's image.",
             pattern=MODEL_URI,
+            max_length=512,
+            json_schema_extra=pattern_says(
+                "must be hf://OWNER/REPO, hf://OWNER/REPO@REVISION or image:///PATH",
+                NO_PARENT,
+                immutable("a server keeps its base model: make a new ModelServer and point adapters to it"),
+            ),
         ),
     ]
     name: Annotated[
@@ -39,6 +48,8 @@ class Model(Shape):
             description="The public name that clients write to ask the base model itself. Default: the repository's "
             "id in lower case, or the path's last part.",
             pattern=PUBLIC_NAME,
+            max_length=128,
+            json_schema_extra=pattern_says(PUBLIC_NAME_SAYS),
         ),
     ] = None
 
@@ -81,7 +92,7 @@ class Engine(Shape):
     ] = None
     prefix_caching: Annotated[bool, Field(description="Keep the attention blocks of shared prompt beginnings.")] = True
     extra_args: Annotated[
-        tuple[Annotated[str, Field(max_length=1024)], ...],
+        tuple[Annotated[str, Field(min_length=1, max_length=1024, json_schema_extra=rules(arguments.cel_rule()))], ...],
         Field(
             description="Further arguments for vLLM. Those that would open the engine or load code are refused.",
             max_length=32,
@@ -91,6 +102,17 @@ class Engine(Shape):
 
 class Lora(Shape):
     """How many adapters, and how large."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "self.maxLoras <= self.maxCpuLoras",
+                "maxLoras may not be more than maxCpuLoras: what is on the GPU is in main memory too",
+                "'maxLoras ' + string(self.maxLoras) + ' is more than maxCpuLoras ' + string(self.maxCpuLoras)"
+                " + ': what is on the GPU is in main memory too'",
+            )
+        )
+    )
 
     max_loras: Annotated[int, Field(description="Adapters in one batch: slots in GPU memory.", ge=1, le=256)] = 4
     max_cpu_loras: Annotated[int, Field(description="Adapters kept in main memory.", ge=1, le=4096)] = 16
@@ -108,9 +130,23 @@ class Resources(Shape):
     """What one replica asks of its node."""
 
     gpus: Annotated[int, Field(description="GPUs (nvidia.com/gpu) for each replica.", ge=0, le=16)] = 1
-    cpu: Annotated[str, Field(description="Cores for each replica, as a Kubernetes quantity.", pattern=QUANTITY)] = "3"
+    cpu: Annotated[
+        str,
+        Field(
+            description="Cores for each replica, as a Kubernetes quantity.",
+            pattern=QUANTITY,
+            max_length=32,
+            json_schema_extra=pattern_says(QUANTITY_SAYS),
+        ),
+    ] = "3"
     memory: Annotated[
-        str, Field(description="Memory for each replica, as a Kubernetes quantity.", pattern=QUANTITY)
+        str,
+        Field(
+            description="Memory for each replica, as a Kubernetes quantity.",
+            pattern=QUANTITY,
+            max_length=32,
+            json_schema_extra=pattern_says(QUANTITY_SAYS),
+        ),
     ] = "12Gi"
 
 
@@ -123,6 +159,8 @@ class Startup(Shape):
             description="Time for the engine to load the model before it is restarted, such as 20m.",
             pattern=DURATION,
             min_length=2,
+            max_length=32,
+            json_schema_extra=pattern_says("must be a duration such as 90s, 20m or 1h30m"),
         ),
     ] = "20m"
 
@@ -131,11 +169,23 @@ class Storage(Shape):
     """Disk of one replica."""
 
     adapters: Annotated[
-        str, Field(description="Room for staged adapters, as a Kubernetes quantity.", pattern=QUANTITY)
+        str,
+        Field(
+            description="Room for staged adapters, as a Kubernetes quantity.",
+            pattern=QUANTITY,
+            max_length=32,
+            json_schema_extra=pattern_says(QUANTITY_SAYS),
+        ),
     ] = "20Gi"
-    model: Annotated[str, Field(description="Room for the base model, as a Kubernetes quantity.", pattern=QUANTITY)] = (
-        "40Gi"
-    )
+    model: Annotated[
+        str,
+        Field(
+            description="Room for the base model, as a Kubernetes quantity.",
+            pattern=QUANTITY,
+            max_length=32,
+            json_schema_extra=pattern_says(QUANTITY_SAYS),
+        ),
+    ] = "40Gi"
 
 
 class SecretRef(Shape):
@@ -158,9 +208,19 @@ class Sources(Shape):
 class PodTemplate(Shape):
     """What the replicas' pods carry besides what the operator sets."""
 
-    labels: Annotated[dict[str, str], Field(description="Labels added to the pods.")] = {}
-    annotations: Annotated[dict[str, str], Field(description="Annotations added to the pods.")] = {}
-    node_selector: Annotated[dict[str, str], Field(description="Labels a node must have.")] = {}
+    labels: Annotated[
+        dict[str, str],
+        Field(description="Labels added to the pods.", max_length=32, json_schema_extra=rules(plain_keys("labels"))),
+    ] = {}
+    annotations: Annotated[
+        dict[str, str],
+        Field(
+            description="Annotations added to the pods.",
+            max_length=32,
+            json_schema_extra=rules(plain_keys("annotations")),
+        ),
+    ] = {}
+    node_selector: Annotated[dict[str, str], Field(description="Labels a node must have.", max_length=32)] = {}
     tolerations: Annotated[
         tuple[dict[str, Any], ...],
         Field(description="Taints the pods tolerate, as in a pod's spec.tolerations.", max_length=32),
@@ -221,7 +281,13 @@ class ModelServerStatus(Shape):
     selector: Annotated[str, Field(description="Label selector of the replicas, for the scale subresource.")] = ""
     model_name: Annotated[str, Field(description="The base model's public name.")] = ""
     model_revision: Annotated[str, Field(description="The base model's own revision that replicas run.")] = ""
-    conditions: Annotated[tuple[Condition, ...], Field(description="Ready, Available and Progressing.")] = ()
-    endpoints: Annotated[tuple[Endpoint, ...], Field(description="The replicas, as gateways see them.")] = ()
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(description="Ready, Available and Progressing.", json_schema_extra=list_map("type")),
+    ] = ()
+    endpoints: Annotated[
+        tuple[Endpoint, ...],
+        Field(description="The replicas, as gateways see them.", json_schema_extra=list_map("pod")),
+    ] = ()
     adapters: Annotated[AdapterCount, Field(description="Adapters bound to the server.")] = AdapterCount()
     slots: Annotated[Slots, Field(description="Room for adapters in each replica.")] = Slots()

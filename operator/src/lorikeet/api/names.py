@@ -5,6 +5,8 @@ from __future__ import annotations
 PUBLIC_NAME = r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,126}[A-Za-z0-9])?$"
 """1 to 128 of letters, digits and ._/- (hub ids included), no @, which only engine names have."""
 
+PUBLIC_NAME_SAYS = "must be 1 to 128 letters, digits, '.', '_', '/' or '-', beginning and ending with a letter or digit"
+
 OBJECT_NAME_BUDGET = 40
 """Longest metadata.name: leaves room for what we append in names of pods, Services and engines."""
 
