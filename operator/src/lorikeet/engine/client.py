@@ -66,9 +66,9 @@ class EngineClient:
         return (await self._call("GET", "/health", self._timeouts.quick)).status == 200
 
     async def models(self) -> dict[str, str]:
-        """Each adapter the engine has, engine name → the folder it was loaded from. Raises Unreachable, Refused, Unknown.
+        """Each adapter the engine has: engine name → the folder it came from. Raises Unreachable, Refused, Unknown.
 
-        vLLM re-reads evicted adapters on use, so everything listed answers. The base model is left out: it has no parent.
+        vLLM re-reads evicted adapters on use, so all of these answer. The base model, which has no parent, is left out.
         """
         body = await self._json("/v1/models", self._timeouts.list)
         try:

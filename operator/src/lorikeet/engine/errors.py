@@ -9,7 +9,7 @@ class EngineError(Exception):
     """Any failure of a call to an engine."""
 
 
-class Unreachable(EngineError):  # noqa: N818
+class Unreachable(EngineError):
     """No answer, or an answer that says "not now": try again later."""
 
 
@@ -23,7 +23,7 @@ class Why(StrEnum):
     INVALID = "Invalid"  # the request itself
 
 
-class Refused(EngineError):  # noqa: N818
+class Refused(EngineError):
     """The engine understood and said no. `reason` is for code, `message` is the engine's own sentence."""
 
     def __init__(self, reason: Why, message: str) -> None:
@@ -31,5 +31,5 @@ class Refused(EngineError):  # noqa: N818
         self.reason, self.message = reason, message
 
 
-class Unknown(EngineError):  # noqa: N818
+class Unknown(EngineError):
     """An answer no version of vLLM we know gives. What the engine lists did not settle it either."""

@@ -1,8 +1,9 @@
 """The lock on an engine, worn inside: an ASGI middleware that lets an allowlist through and nothing else.
 
-This file stands alone (standard library, Python >= 3.11), because the agent copies its source into the engine's pod as
-`lorikeet_guard.py` and vLLM loads it with `--middleware lorikeet_guard.Guard`. vLLM's own `--api-key` guards `/v1/*` only
-and leaves routes open that load adapters (`/adapters`), answer prompts (`/invocations`) or stop the engine (`/pause`).
+This file stands alone (standard library, Python >= 3.11): the agent copies its source into the engine's pod as
+`lorikeet_guard.py`, and vLLM loads it with `--middleware lorikeet_guard.Guard`. vLLM's own `--api-key` guards `/v1/*`
+only: it leaves routes open that load adapters (`/adapters`), answer prompts (`/invocations`) or stop the engine
+(`/pause`).
 
 What passes, by exact method and exact raw path, always without a query:
 
@@ -13,8 +14,8 @@ What passes, by exact method and exact raw path, always without a query:
 Everything else is 404, or 405 where only the method is wrong; a websocket is closed. Each HTTP response carries
 `x-lorikeet-boot`, a random id of this life of the engine: when it changes, every adapter of the old life is gone.
 
-Environment: LORIKEET_GUARD_DIR, a folder with the files `inference-key` and `control-token` (read again when they change);
-LORIKEET_ADAPTERS_DIR, the only folder a load may name (default /adapters).
+Environment: LORIKEET_GUARD_DIR, a folder with the files `inference-key` and `control-token`, read again when they
+change (default /run/lorikeet); LORIKEET_ADAPTERS_DIR, the only folder a load may name (default /adapters).
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class Guard:
         await self._app(scope, receive, send)
 
     def _admitted(self, scope: Scope) -> bytes:
-        """The route asked for. Raises Refusal. Compares raw bytes, so `//`, `%2e`, `..`, case and a slash at the end fail."""
+        """The route asked for, compared as raw bytes: `//`, `%2e`, `..`, case, a last slash fail. Raises Refusal."""
         path: bytes = scope.get("raw_path") or b""
         route = ROUTES.get(path)
         # The app below routes by the decoded path: both must say the same, whatever server or root path is in front.
@@ -99,8 +100,9 @@ class Guard:
         return path
 
     def _authorize(self, scope: Scope, token: Token) -> None:
+        wanted = b"Bearer " + token.read()
         given = [value for name, value in scope["headers"] if name.lower() == b"authorization"]
-        if len(given) != 1 or not hmac.compare_digest(given[0], b"Bearer " + token.read()):
+        if len(given) != 1 or not hmac.compare_digest(given[0], wanted):
             raise Refusal(401, "AuthenticationError", "Unauthorized", [(b"www-authenticate", b"Bearer")])
 
     def _control_body(self, path: bytes, body: bytes) -> bytes:
@@ -120,7 +122,7 @@ class Guard:
             raise Refusal(400, "BadRequestError", f"lora_path must be a plain path under {self._adapters}")
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # An exception here would be taken for "the app has no lifespan" and the server would go on; this message stops it.
+        # uvicorn takes an exception here for "this app has no lifespan" and goes on; the message below stops it.
         for token in self._tokens.values():
             try:
                 token.read()
@@ -140,7 +142,7 @@ class Guard:
         return stamped
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a failure
+class Refusal(Exception):
     """A request that goes no further: an HTTP status and OpenAI's error shape."""
 
     def __init__(self, status: int, kind: str, message: str, headers: list[tuple[bytes, bytes]] | None = None) -> None:
@@ -179,7 +181,8 @@ async def read_body(receive: Receive) -> bytes:
         message = await receive()
         if message["type"] != "http.request":
             raise Refusal(400, "BadRequestError", "the request ended early")
-        body += message.get("body", b"")
+        part: bytes = message.get("body", b"")
+        body += part
         if len(body) > CONTROL_BODY_LIMIT:
             raise Refusal(413, "RequestTooLargeError", f"a control request has at most {CONTROL_BODY_LIMIT} bytes")
         if not message.get("more_body"):

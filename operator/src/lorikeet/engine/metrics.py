@@ -20,7 +20,7 @@ class EngineMetrics:
 
 
 def parse(text: str) -> EngineMetrics:
-    """Read vLLM's Prometheus text. Absent metrics count as nothing. Raises ValueError on text that is not Prometheus."""
+    """Read vLLM's Prometheus text; an absent metric counts as nothing. Raises ValueError on any other text."""
     wanted: dict[str, list[Sample]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -39,7 +39,7 @@ def parse(text: str) -> EngineMetrics:
 
 
 def busy_adapters(samples: list[Sample]) -> frozenset[str]:
-    """vLLM leaves one series behind for each combination it ever saw; the value is a time, so the newest is the truth."""
+    """vLLM leaves a series behind for each combination it ever saw; the value is a time, and the newest is true."""
     if not samples:
         return frozenset()
     newest = max(samples, key=lambda sample: sample.value).labels

@@ -1,0 +1,1 @@
+"""What tests and demos are built with; nothing in the product imports it."""
