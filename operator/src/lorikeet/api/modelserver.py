@@ -108,8 +108,6 @@ class Lora(Shape):
             rule(
                 "self.maxLoras <= self.maxCpuLoras",
                 "maxLoras may not be more than maxCpuLoras: what is on the GPU is in main memory too",
-                "'maxLoras ' + string(self.maxLoras) + ' is more than maxCpuLoras ' + string(self.maxCpuLoras)"
-                " + ': what is on the GPU is in main memory too'",
             )
         )
     )

@@ -73,7 +73,7 @@ def _type(field: Schema) -> str:
 def _cell(field: Schema) -> str:
     """The description, then limits, default and rules."""
     said = [field["description"], *_limits(field)]
-    if field.get("default") not in (None, {}):
+    if not isinstance(field.get("default"), dict | None):
         said.append(f"Default: `{str(field['default']).lower() if field['type'] == 'boolean' else field['default']}`.")
     said += [f"Rule: {found['message']}." for found in _rules(field)]
     return _escape(" ".join(said))

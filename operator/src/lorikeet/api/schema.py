@@ -94,10 +94,11 @@ class _Conversion:
 def _default(default: object) -> Schema:
     """Keep what tells a user something: numbers, words and flags, never an empty list or a null.
 
-    An object with fields that have defaults becomes `{}`, so that the API server fills them in.
+    An object's default is spelled out, because the API server checks rules on it as it stands.
     """
     if isinstance(default, Mapping):
-        return {"default": {}} if any(_default(value) for value in default.values()) else {}
+        said = {name: value for name, value in default.items() if _default(value)}
+        return {"default": said} if said else {}
     return {} if default is None or default == [] else {"default": default}
 
 

@@ -1,0 +1,40 @@
+"""A real etcd and kube-apiserver for the whole run, with our CRDs, and a namespace for each test."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lorikeet.testing.apiserver import ApiServer, api_server
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever lies in this folder needs the binaries of `make toolchain`."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.integration)
+
+
+@pytest.fixture(scope="session")
+def api() -> Iterator[ApiServer]:
+    """The API server, with our CRDs served."""
+    with api_server() as server:
+        server.install_crds()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def namespace_names() -> Iterator[str]:
+    return (f"test-{number}" for number in itertools.count(1))
+
+
+@pytest.fixture
+def namespace(api: ApiServer, namespace_names: Iterator[str]) -> str:
+    """A namespace of the test's own; nobody removes it, the API server ends with the run."""
+    name = next(namespace_names)
+    api.kubectl("create", "namespace", name)
+    return name
