@@ -1,0 +1,43 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034  # read by the scripts that source this file
+# Names, addresses and folders of the local cluster. LORIKEET_CLUSTER and LORIKEET_NETWORK make a second one beside the first.
+
+CACHE=${LORIKEET_CACHE:-$HOME/.cache/lorikeet}
+BIN=$CACHE/bin
+IMAGES=$CACHE/images
+
+CLUSTER=${LORIKEET_CLUSTER:-lorikeet}  # at most 8 characters: it begins the names of network links, which have 15
+NETWORK=${LORIKEET_NETWORK:-10.202.0}  # the /24 between the machines; the host is .1 in it
+STATE=$CACHE/cluster
+[[ $CLUSTER == lorikeet ]] || STATE=$CACHE/cluster-$CLUSTER
+MACHINES=$STATE/machines
+KUBECONFIG_FILE=$STATE/kubeconfig
+BRIDGE=${CLUSTER}0
+
+export PATH=$BIN:$PATH:/usr/sbin:/sbin
+
+# host_name MACHINE: what its network namespace, link and cgroup are called on the host.
+host_name() { echo "$CLUSTER-$1"; }
+
+# address_of MACHINE: cp1 is .11, gpu1 is .21, gpu2 is .22, …
+address_of() {
+  case $1 in
+    cp*) echo "$NETWORK.$((10 + ${1#cp}))" ;;
+    gpu*) echo "$NETWORK.$((20 + ${1#gpu}))" ;;
+    *) return 1 ;;
+  esac
+}
+
+# Machines that have a disk, running or not.
+known_machines() { find "$MACHINES" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' 2>/dev/null | sort; }
+
+known_workers() { known_machines | grep -v '^cp' || true; }
+
+# pid_of MACHINE: the host's id of the machine's process 1, nothing if it does not run. The id alone proves nothing (it may
+# have been given to another process since), so the process must also sit in the machine's network namespace.
+pid_of() {
+  local pid=''
+  [[ ! -s $MACHINES/$1/pid ]] || pid=$(<"$MACHINES/$1/pid")
+  [[ -n $pid && /proc/$pid/ns/net -ef /run/netns/$(host_name "$1") ]] || return 1
+  echo "$pid"
+}

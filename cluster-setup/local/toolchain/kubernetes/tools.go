@@ -1,0 +1,17 @@
+//go:build tools
+
+// Package toolchain names the commands this module builds, so that go.mod and go.sum pin all of what they need.
+//
+// The go.mod beside it replaces each k8s.io module that k8s.io/kubernetes itself replaces by ./staging: a replace of a
+// dependency is ignored, so ours has to say it again, with the published version of the same commit (v0.36.3 for v1.36.3).
+package toolchain
+
+import (
+	_ "k8s.io/kubernetes/cmd/kube-apiserver"
+	_ "k8s.io/kubernetes/cmd/kube-controller-manager"
+	_ "k8s.io/kubernetes/cmd/kube-proxy"
+	_ "k8s.io/kubernetes/cmd/kube-scheduler"
+	_ "k8s.io/kubernetes/cmd/kubeadm"
+	_ "k8s.io/kubernetes/cmd/kubectl"
+	_ "k8s.io/kubernetes/cmd/kubelet"
+)

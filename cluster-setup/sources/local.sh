@@ -1,0 +1,80 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034  # the settings are read by the steps
+# The seam: where a host's packages, binaries and images come from, and which settings its kind needs. This is the file for
+# local machines (namespaces of one Linux host); another kind of host gets another file with the same names in it, chosen by
+# SOURCES=/path/to/file. The steps never ask what kind of host they run on.
+
+# shellcheck source-path=SCRIPTDIR source=../local/places.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../local/places.sh"
+
+# Puts containerd, runc and the programs that kubeadm and the kubelet call onto this host.
+# Here: the host's own Debian packages are visible in the machine (cluster-setup/local/packages installed them).
+install_packages() {
+  local program
+  for program in containerd runc nft conntrack ethtool socat iptables; do
+    command -v "$program" >/dev/null || fail "no $program on this host: run cluster-setup/local/packages"
+  done
+}
+
+# Puts kubeadm, kubelet and kubectl of KUBERNETES_VERSION into PATH.
+# Here: links to what cluster-setup/local/toolchain built.
+install_kubernetes() {
+  local program
+  for program in kubeadm kubelet kubectl; do ln -sf "$BIN/$program" /usr/local/bin/; done
+}
+
+# Puts the CNI plugins that the conflist of CNI names into /opt/cni/bin.
+install_cni_plugins() {
+  mkdir -p /opt/cni/bin
+  ln -sf /usr/lib/cni/* /opt/cni/bin/
+}
+
+# provide_images control-plane|worker: makes the images that kubeadm names for this role known to containerd.
+# Here: imports what cluster-setup/local/node-images built; elsewhere `kubeadm config images pull` or nothing.
+provide_images() {
+  local archive reference known
+  known=$(ctr -n k8s.io images ls -q)
+  for archive in "$IMAGES/node-$KUBERNETES_VERSION/$1"/*.tar "$IMAGES/node-$KUBERNETES_VERSION"/every/*.tar; do
+    [[ -e $archive ]] || continue
+    reference=$(<"${archive%.tar}.ref")
+    grep -qxF "$reference" <<<"$known" || ctr -n k8s.io images import "$archive" >/dev/null
+  done
+}
+
+# Pods reach each other by a bridge per machine and routes between machines (`bridge`), or by a manifest's own agents (a path
+# or URL for `kubectl apply`). Calico's images cannot be built from the sources we allow here, so local machines use bridges.
+CNI=bridge
+
+# Swap on a local machine is the host's, so it is not ours to turn off: `off` or `leave`.
+SWAP=leave
+
+SANDBOX_IMAGE=registry.k8s.io/pause:$PAUSE_VERSION
+
+# A container's oom_score_adj may not go below that of containerd itself unless containerd has CAP_SYS_RESOURCE, which root
+# in a sandbox or container often lacks: every pod would fail with "can't get final child's PID from pipe".
+CONTAINERD_RESTRICT_OOM_SCORE=true
+# A machine cannot load AppArmor profiles into the host's kernel.
+CONTAINERD_DISABLE_APPARMOR=true
+# No systemd inside a machine to ask for cgroups. Hosts that run systemd say true here and cgroupDriver: systemd below.
+CONTAINERD_SYSTEMD_CGROUP=false
+
+# YAML of KubeletConfiguration. failCgroupV1: the host may still be on cgroup v1, refused by default since Kubernetes 1.35.
+# Eviction: the disk is the host's, and its being 90 % full must not evict a test's pods.
+KUBELET_SETTINGS='
+cgroupDriver: cgroupfs
+failCgroupV1: false
+failSwapOn: false
+evictionHard: {memory.available: "100Mi", nodefs.available: "1%", imagefs.available: "1%", nodefs.inodesFree: "0%"}'
+
+# YAML of KubeProxyConfiguration. conntrack: the limits are the whole kernel's and a machine may not write them; 0 leaves them.
+KUBE_PROXY_SETTINGS='
+mode: nftables
+conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}'
+
+# Preflight checks of kubeadm that cannot hold here. SystemVerification: refuses cgroup v1.
+KUBEADM_IGNORE=SystemVerification
+
+# What advertises nvidia.com/gpu. Here: a test tool of ours, GPUs that are numbers.
+DEVICE_PLUGIN_MANIFEST=$(dirname "${BASH_SOURCE[0]}")/../manifests/device-plugin.yaml
+# What a GPU worker's node carries; where GPU Feature Discovery runs this is empty.
+GPU_NODE_LABELS=(nvidia.com/gpu.present=true nvidia.com/gpu.product=Tesla-T4 nvidia.com/gpu.memory=15360)
