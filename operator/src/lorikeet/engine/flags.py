@@ -1,16 +1,17 @@
 """From a ModelServer's spec to the engine's command line and environment. Pure.
 
 The profiles hold what is known to work on each kind of hardware; typed fields of the spec win over the profile, and
-`extraArgs` come last, behind a denylist.
+`extraArgs` come last, behind the list of `lorikeet.api.arguments`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from lorikeet.api.arguments import refused_arguments as refused_arguments
 from lorikeet.api.modelserver import MAX_RANKS, Engine, ModelServerSpec
 
 PORT: Final = 8000
@@ -51,27 +52,6 @@ COMPILE: Final[Mapping[str, tuple[str, ...]]] = {
     "Full": ("--compilation-config", json.dumps({"cudagraph_mode": "FULL_AND_PIECEWISE"})),
 }
 
-# Ours to set (a field of the spec says it once), or a door: code, files, routes, other processes, other hosts, logs of
-# prompts. `--no-x` counts as `--x`; a family denies all that begin so.
-DENIED_NAMES: Final = """
-model served-model-name tokenizer revision code-revision tokenizer-revision hf-config-path config-format
-dtype max-model-len max-num-seqs gpu-memory-utilization quantization tensor-parallel-size
-enable-prefix-caching compilation-config enforce-eager optimization-level
-enable-lora max-loras max-lora-rank max-cpu-loras lora-modules default-mm-loras
-host port uds root-path middleware api-key config grpc headless disable-log-stats
-trust-remote-code load-format model-loader-extra-config download-dir hf-token hf-overrides model-class-overrides
-model-impl chat-template trust-request-chat-template trust-request-mm-kwargs default-chat-template-kwargs
-tool-server tool-parser-plugin reasoning-parser-plugin logits-processors io-processor-plugin
-worker-cls worker-extension-cls scheduler-cls additional-config mm-encoder-fp8-scale-save-path
-api-server-count nnodes node-rank distributed-executor-backend pipeline-parallel-size prefill-context-parallel-size
-enable-log-requests enable-log-outputs enable-log-deltas logging-config log-config-file profiler-config
-otlp-traces-endpoint enable-prompt-embeds enable-mm-embeds enable-sleep-mode enable-scale-out enable-elastic-ep
-enable-tokenizer-info-endpoint enable-server-load-tracking tokens-only
-kv-transfer-config kv-events-config ec-transfer-config weight-transfer-config
-"""
-DENIED: Final = frozenset(DENIED_NAMES.split())
-DENIED_FAMILIES: Final = ("allow", "data-parallel", "dp-supervisor", "elastic-ep", "grpc", "master-", "ssl-")
-
 
 @dataclass(frozen=True)
 class EngineCommand:
@@ -102,29 +82,6 @@ def engine_command(spec: ModelServerSpec, model_path: str, served_name: str, gua
         ),
         env={**ENVIRONMENT, **profile.env, "PYTHONPATH": guard_folder, "LORIKEET_GUARD_DIR": guard_folder},
     )
-
-
-def refused_arguments(extra: Iterable[str]) -> tuple[str, ...]:
-    """The arguments of `extra` that a user may not set, in vLLM's spelling.
-
-    argparse takes any unique beginning of an option for the option and vLLM reads `_` as `-` and `--a.b` as `--a`, so
-    all of these count. A single dash is refused too: vLLM's own short forms set fields of the spec.
-    """
-    options = [argument for argument in extra if argument.startswith("-") and not is_number(argument)]
-    return tuple(option for option in options if not option.startswith("--") or is_denied(option))
-
-
-def is_denied(option: str) -> bool:
-    name = option[2:].split("=", 1)[0].split(".", 1)[0].replace("_", "-").removeprefix("no-")
-    return name.startswith(DENIED_FAMILIES) or any(denied.startswith(name) for denied in DENIED)
-
-
-def is_number(argument: str) -> bool:
-    try:
-        float(argument)
-    except ValueError:
-        return False
-    return True
 
 
 def lora_arguments(spec: ModelServerSpec) -> tuple[str, ...]:
