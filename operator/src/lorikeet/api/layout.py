@@ -20,6 +20,10 @@ SOURCES = "/etc/lorikeet/sources"
 """The user's Secret of source tokens, mounted into the agent alone."""
 
 
+TMP = "/tmp"  # noqa: S108 - a pod's own empty volume
+SHM = "/dev/shm"  # noqa: S108 - a pod's own memory volume
+
+
 def model_path(uri: str) -> str:
     """The folder the engine loads the base model from."""
     if uri.startswith("image://"):

@@ -1,0 +1,169 @@
+"""The operator's line to each agent: one long poll that hears, one loop that tells. A hung agent holds up only its own.
+
+Link.state      what the agent last said; None once it has been silent for STALE_AFTER
+Link.want(set)  returns at once; the link sends it, again and again, until the agent has it
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+from pydantic import ValidationError
+
+from lorikeet.api.conditions import Problem
+from lorikeet.api.wire import AGENT_PORT, AgentState, Resolve, Resolved, Wanted
+from lorikeet.kube.lease import NotLeader
+
+log = logging.getLogger(__name__)
+
+POLL_WAIT = 30.0
+"""Seconds one long poll may last: at rest this is all the traffic there is."""
+CALL_TIMEOUT = 5.0
+RESOLVE_TIMEOUT = 60.0
+STALE_AFTER = 4.0
+"""Seconds of silence after which what an agent said no longer counts."""
+FIRST_PAUSE = 0.05
+LAST_PAUSE = 2.0
+
+
+class AgentError(Exception):
+    """The agent did not answer, or not as agreed: later."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where and as whom an agent is asked. A new pod at the same IP is a new address."""
+
+    pod_uid: str
+    url: str
+    token: str
+
+
+def agent_url(ip: str) -> str:
+    """The agent's address on a pod's IP, v4 or v6."""
+    return f"http://[{ip}]:{AGENT_PORT}" if ":" in ip else f"http://{ip}:{AGENT_PORT}"
+
+
+class Link:
+    """The line to one agent. `run` until cancelled."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        address: Address,
+        changed: Callable[[], None],
+        may_write: Callable[[], int],
+        clock: Callable[[], float],
+    ) -> None:
+        """`changed` is called when `state` is another; `may_write` gives the lease's epoch or raises NotLeader."""
+        self.address = address
+        self.state: AgentState | None = None
+        self.asked = False
+        self._session, self._changed, self._may_write, self._clock = session, changed, may_write, clock
+        self._wanted: Wanted | None = None
+        self._news = asyncio.Event()
+        self._heard_at = clock()
+
+    def want(self, wanted: Wanted) -> None:
+        """Make the agent hold exactly `wanted`; seen in `state` once it does."""
+        if self._wanted is None or self._wanted.id != wanted.id:
+            log.info("%s: %d adapters wanted", self.address.url, len(wanted.adapters))
+        self._wanted = wanted
+        self._news.set()
+
+    async def run(self) -> None:
+        """Hear and tell until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._hear())
+            tasks.create_task(self._tell())
+
+    async def resolve(self, question: Resolve) -> Resolved | Problem:
+        """Which revision a source means now. `AgentError` where the agent has no answer at all."""
+        status, body = await self._call("POST", "/v1/resolve", question.dump(), RESOLVE_TIMEOUT)
+        kind = Resolved if status == HTTPStatus.OK else Problem
+        try:
+            return kind.parse(body)
+        except ValidationError as error:
+            raise AgentError(f"resolve: {status} {body}") from error
+
+    async def _hear(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                self._take(await self._poll())
+                pause = FIRST_PAUSE
+            except (AgentError, ValidationError) as error:
+                self._missed(error)
+                await asyncio.sleep(_spread(pause))
+                pause = min(pause * 2, LAST_PAUSE)
+
+    async def _poll(self) -> AgentState:
+        if self.state is None:
+            path, limit = "/v1/state", CALL_TIMEOUT
+        else:
+            since = f"since={self.state.seq}&life={self.state.life}"
+            path, limit = f"/v1/state?{since}&wait={POLL_WAIT:g}", POLL_WAIT + CALL_TIMEOUT
+        status, body = await self._call("GET", path, None, limit)
+        if status != HTTPStatus.OK:
+            raise AgentError(f"state: {status} {body}")
+        return AgentState.parse(body)
+
+    def _take(self, state: AgentState) -> None:
+        self._heard_at = self._clock()
+        different = not self.asked or state != self.state
+        self.state, self.asked = state, True
+        if self._wanted is not None and state.wanted != self._wanted.id:
+            self._news.set()
+        if different:
+            self._changed()
+
+    def _missed(self, error: Exception) -> None:
+        log.debug("%s: %s", self.address.url, error)
+        silent = self._clock() - self._heard_at > STALE_AFTER
+        if (silent and self.state is not None) or not self.asked:
+            self.state, self.asked = None, True
+            self._changed()
+
+    async def _tell(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            wanted = self._wanted
+            if wanted is None or (self.state and self.state.wanted == wanted.id):
+                continue
+            try:
+                await self._push(wanted)
+                pause = FIRST_PAUSE
+            except (AgentError, NotLeader) as error:
+                log.warning("%s: %s; again in %.1f s", self.address.url, error, pause)
+                await asyncio.sleep(_spread(pause))
+                pause = min(pause * 2, LAST_PAUSE)
+                self._news.set()
+
+    async def _push(self, wanted: Wanted) -> None:
+        body = Wanted(adapters=wanted.adapters, epoch=self._may_write()).dump()
+        status, answer = await self._call("PUT", "/v1/wanted", body, CALL_TIMEOUT)
+        if status >= HTTPStatus.BAD_REQUEST:
+            raise AgentError(f"wanted set refused: {status} {answer}")
+
+    async def _call(self, method: str, path: str, body: dict[str, Any] | None, limit: float) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {self.address.token}"}
+        timeout = aiohttp.ClientTimeout(total=limit, connect=CALL_TIMEOUT)
+        try:
+            url = self.address.url + path
+            async with self._session.request(method, url, json=body, headers=headers, timeout=timeout) as reply:
+                return reply.status, await reply.json(content_type=None)
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise AgentError(f"{method} {path}: {error!r}") from error
+
+
+def _spread(pause: float) -> float:
+    return pause * random.uniform(0.5, 1)  # noqa: S311 - spreads retries, no secret

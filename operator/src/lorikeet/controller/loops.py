@@ -1,0 +1,131 @@
+"""One loop per server: woken by whatever touches it, asleep otherwise. Only the leader has loops."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterable
+
+from lorikeet.api.ref import Ref
+from lorikeet.controller.index import LABELLED, WATCHED
+from lorikeet.controller.reconcile import reconcile
+from lorikeet.controller.workload import SERVER_LABEL
+from lorikeet.controller.world import Lines, World
+from lorikeet.kube.errors import KubeError
+from lorikeet.kube.lease import NotLeader
+
+log = logging.getLogger(__name__)
+
+GATHER = 0.01
+"""Seconds a woken loop waits for what comes together: a burst of changes is one pass."""
+FIRST_PAUSE, LAST_PAUSE = 0.05, 30.0
+RELIST = 300.0
+"""Seconds between full lists: what a watch may have lost is mended by then."""
+
+
+class Loops:
+    """The loops of all servers. `start` when the lease is gained, `stop` when it is lost."""
+
+    def __init__(self, world: World, namespaces: tuple[str, ...] = ()) -> None:
+        """Without `namespaces`, all of them."""
+        self._world = world
+        self._namespaces: tuple[str | None, ...] = namespaces or (None,)
+        self._pokes: dict[Ref, asyncio.Event] = {}
+        self._tasks: dict[Ref, asyncio.Task[None]] = {}
+        self._relisting: asyncio.Task[None] | None = None
+        self._poked_at: dict[Ref, float] = {}
+
+    def stuck_for(self, now: float) -> float:
+        """Seconds for which the longest-waiting poke has gone without a pass: what a liveness probe asks."""
+        return max((now - at for at in self._poked_at.values()), default=0.0)
+
+    async def start(self) -> None:
+        """List everything, then run. Decisions never begin from a picture that is still being filled."""
+        self._relisting = asyncio.create_task(self._keep_listing(), name="relist")
+
+    async def stop(self) -> None:
+        """End every loop and hang up on the agents."""
+        tasks = [*self._tasks.values(), *([self._relisting] if self._relisting else [])]
+        self._tasks.clear()
+        self._pokes.clear()
+        self._poked_at.clear()
+        self._relisting = None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def poke(self, servers: Iterable[Ref]) -> None:
+        """Have each of these servers looked at soon."""
+        if self._relisting is None:
+            return
+        for ref in servers:
+            if ref not in self._tasks:
+                self._pokes[ref] = asyncio.Event()
+                self._tasks[ref] = asyncio.create_task(self._run(ref), name=f"server {ref}")
+            self._pokes[ref].set()
+            self._poked_at.setdefault(ref, self._world.clock())
+
+    async def _run(self, ref: Ref) -> None:
+        poke = self._pokes[ref]
+        self._world.lines[ref] = Lines(self._world, poke.set)
+        try:
+            await self._passes(ref, poke)
+        finally:
+            await self._world.lines.pop(ref).close()
+
+    async def _passes(self, ref: Ref, poke: asyncio.Event) -> None:
+        pause, due = FIRST_PAUSE, None
+        while True:
+            await _woken(poke, due)
+            poke.clear()
+            self._poked_at.pop(ref, None)
+            if ref not in self._world.index.servers():
+                del self._tasks[ref], self._pokes[ref]
+                return
+            try:
+                due = await reconcile(ref, self._world)
+                pause = FIRST_PAUSE
+            except NotLeader:
+                log.warning("%s: no longer the leader, nothing is written", ref)
+                due = LAST_PAUSE
+            except Exception:
+                # A defect in one server's pass must not end the loop that would mend it.
+                log.exception("%s: the pass failed, again in %.1f s", ref, pause)
+                due = pause * random.uniform(0.5, 1)  # noqa: S311 - spreads retries, no secret
+                pause = min(pause * 2, LAST_PAUSE)
+
+    async def _keep_listing(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                await self._list_all()
+                pause = FIRST_PAUSE
+                await asyncio.sleep(RELIST)
+            except KubeError as error:
+                log.warning("listing: %s; again in %.1f s", error, pause)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LAST_PAUSE)
+
+    async def _list_all(self) -> None:
+        for resource in WATCHED:
+            labels = SERVER_LABEL if resource in LABELLED else ""
+            lists = [await self._world.kube.list(resource, name, labels=labels) for name in self._namespaces]
+            oldest = min(int(listed["metadata"]["resourceVersion"]) for listed in lists)
+            bodies = [{**_typed(resource.api_version, resource.kind), **item} for one in lists for item in one["items"]]
+            self._world.index.replace(resource, bodies, oldest)
+        self.poke(self._world.index.servers())
+
+
+def _typed(api_version: str, kind: str) -> dict[str, str]:
+    """Items of a list lack what a watch's objects have."""
+    return {"apiVersion": api_version, "kind": kind}
+
+
+async def _woken(poke: asyncio.Event, due: float | None) -> None:
+    """Wait for a poke and a moment for its company, or until `due` seconds are over."""
+    try:
+        await asyncio.wait_for(poke.wait(), due)
+        await asyncio.sleep(GATHER)
+    except TimeoutError:
+        return

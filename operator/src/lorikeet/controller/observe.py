@@ -1,0 +1,110 @@
+"""Gather what one pass needs. The only place that looks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import ValidationError
+
+from lorikeet.api.loraadapter import LoRAAdapterSpec, LoRAAdapterStatus
+from lorikeet.api.modelserver import ModelServerSpec, ModelServerStatus
+from lorikeet.api.ref import Ref
+from lorikeet.controller import pods
+from lorikeet.controller.links import Address, agent_url
+from lorikeet.controller.resolver import key_of
+from lorikeet.controller.seen import Adapter, Replica, Seen, Server
+from lorikeet.controller.workload import FINGERPRINT
+from lorikeet.controller.world import Lines, World
+from lorikeet.kube.resource import DEPLOYMENTS, LORAADAPTERS, MODELSERVERS, PODS, SECRETS, SERVICES
+from lorikeet.kube.watch import ref_of
+
+log = logging.getLogger(__name__)
+Body = dict[str, Any]
+
+
+def observe(ref: Ref, world: World) -> Seen:
+    """The facts about server `ref`: objects from the index, replicas from their agents' lines."""
+    lines = world.lines[ref]
+    server = _server(ref, world, lines)
+    adapters = tuple(_adapters(ref, world, lines))
+    lines.resolver.keep_only(_key(adapter) for adapter in adapters)
+    replicas = _replicas(ref, server, world, lines)
+    return Seen(ref, server, adapters, replicas, world.index.holders(ref.namespace))
+
+
+def _server(ref: Ref, world: World, lines: Lines) -> Server | None:
+    body = world.index.get(MODELSERVERS, ref)
+    if body is None or "deletionTimestamp" in body["metadata"]:
+        return None
+    try:
+        spec = ModelServerSpec.parse(body["spec"])
+        told = ModelServerStatus.parse(body.get("status", {}))
+    except ValidationError as error:
+        log.warning("server %s cannot be read and is left alone: %s", ref, error)
+        return None
+    meta = body["metadata"]
+    rendered = _rendered(ref, world)
+    if SECRETS.kind in lines.applied:
+        rendered[SECRETS.kind] = lines.applied[SECRETS.kind]
+    return Server(ref, meta["uid"], meta["generation"], meta["creationTimestamp"], spec, told, rendered)
+
+
+def _rendered(ref: Ref, world: World) -> dict[str, str]:
+    return {
+        resource.kind: child["metadata"].get("annotations", {}).get(FINGERPRINT, "")
+        for resource in (DEPLOYMENTS, SERVICES)
+        for child in world.index.of(resource, ref)
+    }
+
+
+def _adapters(ref: Ref, world: World, lines: Lines) -> Iterator[Adapter]:
+    for body in world.index.of(LORAADAPTERS, ref):
+        meta = body["metadata"]
+        if "deletionTimestamp" in meta:
+            continue
+        try:
+            spec = LoRAAdapterSpec.parse(body["spec"])
+            told = LoRAAdapterStatus.parse(body.get("status", {}))
+        except ValidationError as error:
+            log.warning("adapter %s cannot be read and is left alone: %s", ref_of(body), error)
+            continue
+        key = key_of(meta["uid"], spec.source.uri, spec.source.credentials_key)
+        answer, asking = lines.resolver.answer(key), lines.resolver.asking(key)
+        created = meta["creationTimestamp"]
+        yield Adapter(ref_of(body), meta["uid"], meta["generation"], created, spec, told, answer, asking)
+
+
+def _key(adapter: Adapter) -> tuple[str, str, str | None]:
+    return key_of(adapter.uid, adapter.spec.source.uri, adapter.spec.source.credentials_key)
+
+
+def _replicas(ref: Ref, server: Server | None, world: World, lines: Lines) -> tuple[Replica, ...]:
+    found = [pod for pod in world.index.of(PODS, ref) if pods.is_ours(pod, ref) and not pods.is_over(pod)]
+    if server is None:
+        lines.keep_only({})
+        return ()
+    token = world.agent_token(ref, server.uid)
+    lines.keep_only(
+        {
+            pod["metadata"]["name"]: Address(pod["metadata"]["uid"], agent_url(pod["status"]["podIP"]), token)
+            for pod in found
+            if pod["status"].get("podIP")
+        }
+    )
+    return tuple(_replica(pod, lines) for pod in found)
+
+
+def _replica(pod: Body, lines: Lines) -> Replica:
+    name = pod["metadata"]["name"]
+    link = lines.link(name)
+    return Replica(
+        pod=name,
+        uid=pod["metadata"]["uid"],
+        ip=pod["status"].get("podIP", ""),
+        ready=pods.is_ready(pod),
+        state=link.state if link else None,
+        asked=link.asked if link else True,
+        problem=pods.problem_of(pod),
+    )

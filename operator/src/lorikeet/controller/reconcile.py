@@ -1,0 +1,23 @@
+"""One pass over one server, on one screen: observe, decide, carry out, report."""
+
+from __future__ import annotations
+
+import logging
+
+from lorikeet.api.ref import Ref
+from lorikeet.controller.carry_out import carry_out
+from lorikeet.controller.decide import decide
+from lorikeet.controller.observe import observe
+from lorikeet.controller.report import report
+from lorikeet.controller.tell import tell
+from lorikeet.controller.world import World
+
+log = logging.getLogger(__name__)
+
+
+async def reconcile(ref: Ref, world: World) -> float | None:
+    """Bring server `ref` nearer to what its objects ask. Returns seconds until the next pass is due; None at rest."""
+    seen = observe(ref, world)
+    plan = decide(seen, world.installation)
+    done = await carry_out(ref, plan, world)
+    return await tell(ref, report(seen, done, world.now()), world)

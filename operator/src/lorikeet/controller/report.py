@@ -1,0 +1,107 @@
+"""Which objects shall be told what, and how soon. Pure: status is computed whole and compared with what was told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from lorikeet.api.conditions import Condition, Kind, Reason
+from lorikeet.api.loraadapter import LoRAAdapterStatus, State
+from lorikeet.api.modelserver import ModelServerStatus
+from lorikeet.api.ref import Ref
+from lorikeet.controller.carry_out import Done
+from lorikeet.controller.report_adapter import adapter_status
+from lorikeet.controller.report_server import server_status
+from lorikeet.controller.seen import Seen
+from lorikeet.kube.resource import LORAADAPTERS, MODELSERVERS, Resource
+
+AT_ONCE, SOON, LATER = 0.0, 0.1, 1.0
+"""Seconds a changed status may wait for company: what routes does not wait, a further replica waits for the next one,
+progress waits longest, so that a burst of steps is one write."""
+
+UNDER_WAY = frozenset(
+    {
+        Reason.RESOLVING,
+        Reason.FETCHING,
+        Reason.LOADING,
+        Reason.CHECKING,
+        Reason.WAITING_FOR_ENGINE,
+        Reason.ROLLING_OUT,
+        Reason.NO_REPLICAS,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Tell:
+    """One object's status, different from what it says now."""
+
+    resource: Resource
+    ref: Ref
+    uid: str
+    status: LoRAAdapterStatus | ModelServerStatus
+    delay: float
+    warning: Condition | None = None
+    """Ready, where it turned bad for a new reason: worth an Event."""
+
+
+def report(seen: Seen, done: Done, now: str) -> tuple[Tell, ...]:
+    """Everything to be told after a pass."""
+    return tuple(_tells(seen, done, now)) if seen.complete else ()
+
+
+def _tells(seen: Seen, done: Done, now: str) -> Iterator[Tell]:
+    statuses = [(adapter, adapter_status(adapter, seen, now)) for adapter in seen.adapters]
+    for adapter, status in statuses:
+        if status != adapter.told:
+            delay = _adapter_delay(adapter.told, status)
+            warning = _warning(adapter.told.conditions, status.conditions)
+            yield Tell(LORAADAPTERS, adapter.ref, adapter.uid, status, delay, warning)
+    server = seen.server
+    if server is None:
+        return
+    ready = sum(is_true(status.conditions, Kind.READY) for _, status in statuses)
+    failures = [f"cannot {action}: {why}" for action, why in done.failed]
+    told = server_status(server, seen, ready, failures, now)
+    if told != server.told:
+        delay = _server_delay(server.told, told)
+        yield Tell(MODELSERVERS, server.ref, server.uid, told, delay, _warning(server.told.conditions, told.conditions))
+
+
+def is_true(conditions: Iterable[Condition], kind: Kind) -> bool:
+    """Whether condition `kind` holds."""
+    return any(condition.type == kind and condition.status == "True" for condition in conditions)
+
+
+def _adapter_delay(before: LoRAAdapterStatus, after: LoRAAdapterStatus) -> float:
+    rows, more = _rows(before), _rows(after)
+    flipped = (before.engine_name, before.names) != (after.engine_name, after.names) and (rows or more)
+    if flipped or rows - more or _ready(before.conditions) != _ready(after.conditions):
+        return AT_ONCE
+    return SOON if more - rows else LATER
+
+
+def _server_delay(before: ModelServerStatus, after: ModelServerStatus) -> float:
+    same = before.endpoints == after.endpoints and _ready(before.conditions) == _ready(after.conditions)
+    return LATER if same and before.model_name == after.model_name else AT_ONCE
+
+
+def _rows(status: LoRAAdapterStatus) -> set[tuple[str, str]]:
+    """What gateways route by."""
+    return {(replica.pod, replica.digest) for replica in status.replicas if replica.state is State.LOADED}
+
+
+def _ready(conditions: Iterable[Condition]) -> tuple[str, str]:
+    """What a waiting user must hear at once: Ready, and why it can not become so."""
+    for condition in conditions:
+        if condition.type == Kind.READY:
+            return (condition.status, "" if condition.reason in UNDER_WAY else condition.reason)
+    return ("False", "")
+
+
+def _warning(before: Iterable[Condition], after: Iterable[Condition]) -> Condition | None:
+    now = next((condition for condition in after if condition.type == Kind.READY), None)
+    if now is None or now.status == "True" or now.reason in UNDER_WAY:
+        return None
+    then = next((condition for condition in before if condition.type == Kind.READY), None)
+    return now if then is None or (then.status, then.reason) != (now.status, now.reason) else None

@@ -1,0 +1,147 @@
+"""What a LoRAAdapter's status shall say. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from lorikeet.api.conditions import Kind, Problem, Reason
+from lorikeet.api.loraadapter import LoRAAdapterStatus, ReplicaState, State
+from lorikeet.api.wire import AdapterState
+from lorikeet.controller.conditions import Finding, no, ready_from, unknown, written, yes
+from lorikeet.controller.decide import holds_name, places
+from lorikeet.controller.seen import Adapter, Replica, Seen
+from lorikeet.controller.versions import Version, loaded, pinned_uri, served, wanted_entry
+
+INCOMPATIBLE = frozenset({Reason.RANK_TOO_HIGH, Reason.WRONG_BASE_MODEL, Reason.UNSUPPORTED_ADAPTER, Reason.NO_EFFECT})
+UNLOADABLE = frozenset({Reason.LOAD_FAILED, Reason.LOAD_TIMEOUT, Reason.ENGINE_UNAVAILABLE})
+
+
+def adapter_status(adapter: Adapter, seen: Seen, now: str) -> LoRAAdapterStatus:
+    """The whole status, from facts alone but for transition times."""
+    where = places(adapter, seen)
+    version = served(adapter, seen.replicas, where) if holds_name(adapter, seen) else None
+    serving = [replica for replica in seen.replicas if replica.routed and _has(adapter, replica, version)]
+    entry = next((entry for replica in where if (entry := wanted_entry(adapter, replica))), None)
+    facts = version or entry
+    return LoRAAdapterStatus(
+        observed_generation=adapter.generation,
+        conditions=written(_findings(adapter, seen, where, version), adapter.told.conditions, adapter.generation, now),
+        pin=adapter.pin,
+        revision=adapter.pin.revision if adapter.pin else "",
+        digest=version.digest if version else "",
+        engine_name=version.engine_name if version else "",
+        names=tuple(name for name in adapter.claims if seen.holders.get(name) == adapter.ref),
+        rank=facts.rank if facts else 0,
+        bytes=facts.bytes if facts else 0,
+        desired_replicas=_desired(adapter, seen),
+        ready_replicas=len(serving),
+        replicas=tuple(_replica_states(adapter, seen.replicas)),
+    )
+
+
+def _findings(adapter: Adapter, seen: Seen, where: Sequence[Replica], version: Version | None) -> list[Finding]:
+    entries = [entry for replica in where if (entry := wanted_entry(adapter, replica))]
+    failed = next((entry for entry in entries if entry.state is State.FAILED), None)
+    steps = [
+        _resolved(adapter, seen),
+        _staged(adapter, where, entries, failed),
+        _compatible(entries, failed),
+        _loaded(adapter, where, failed),
+    ]
+    named = _named(adapter, seen)
+    everywhere = steps[-1].message
+    ready = named or ready_from(steps, yes(Kind.READY, Reason.READY, everywhere))
+    if ready.status != "True" and version and version.uri != pinned_uri(adapter):
+        told = f"{ready.message}; version {version.engine_name} still answers"
+        ready = Finding(ready.kind, ready.status, ready.reason, told)
+    return [ready, *steps]
+
+
+def _named(adapter: Adapter, seen: Seen) -> Finding | None:
+    """Why the adapter is not served at all, whatever its bytes."""
+    server, name = adapter.spec.model_server_ref.name, adapter.public_name
+    if seen.server is None:
+        text = (
+            f"adapter {adapter.ref.name} names server {server}, which is not in namespace {adapter.ref.namespace}: "
+            "create it or name another in spec.modelServerRef"
+        )
+        return no(Kind.READY, Reason.SERVER_NOT_FOUND, text)
+    holder = seen.holders.get(name)
+    if holder == adapter.ref or holder is None:
+        return None
+    if not holder.namespace:
+        text = f"name {name} is the base model's of {holder.name}: choose another spec.name"
+        return no(Kind.READY, Reason.NAME_RESERVED, text)
+    text = f"name {name} belongs to the older adapter {holder.name}: choose another spec.name or delete that one"
+    return no(Kind.READY, Reason.NAME_CONFLICT, text)
+
+
+def _resolved(adapter: Adapter, seen: Seen) -> Finding:
+    uri = adapter.spec.source.uri
+    if adapter.pin:
+        return yes(Kind.RESOLVED, Reason.RESOLVED, f"{uri} is revision {adapter.pin.revision}")
+    if isinstance(adapter.answer, Problem):
+        return no(Kind.RESOLVED, adapter.answer.reason, adapter.answer.message)
+    if not any(replica.state for replica in seen.replicas):
+        text = f"no replica of server {seen.ref.name} answers yet, so {uri} is still to be resolved"
+        return unknown(Kind.RESOLVED, Reason.WAITING_FOR_ENGINE, text)
+    return unknown(Kind.RESOLVED, Reason.RESOLVING, f"asking which revision {uri} means")
+
+
+def _staged(
+    adapter: Adapter, where: Sequence[Replica], entries: Sequence[AdapterState], failed: AdapterState | None
+) -> Finding:
+    if failed and not failed.digest and failed.reason and failed.reason not in INCOMPATIBLE | UNLOADABLE:
+        return no(Kind.STAGED, failed.reason, failed.message)
+    there = sum(bool(entry.digest) for entry in entries)
+    text = f"{there} of {len(where)} replicas have the bytes of {pinned_uri(adapter) or adapter.spec.source.uri}"
+    if where and there == len(where):
+        return yes(Kind.STAGED, Reason.STAGED, text)
+    reason = Reason.FETCHING if where else Reason.NO_REPLICAS
+    return unknown(Kind.STAGED, reason, text)
+
+
+def _compatible(entries: Sequence[AdapterState], failed: AdapterState | None) -> Finding:
+    if failed and failed.reason in INCOMPATIBLE:
+        return no(Kind.COMPATIBLE, failed.reason, failed.message)
+    fine = [entry for entry in entries if entry.digest and entry.state is not State.FAILED]
+    if fine or (failed and failed.reason in UNLOADABLE):
+        return yes(Kind.COMPATIBLE, Reason.COMPATIBLE, f"a LoRA of rank {max(entry.rank for entry in entries)}")
+    return unknown(Kind.COMPATIBLE, Reason.CHECKING, "known once a replica has the bytes")
+
+
+def _loaded(adapter: Adapter, where: Sequence[Replica], failed: AdapterState | None) -> Finding:
+    """True when every replica that takes requests has the wanted version, and there is one."""
+    server = adapter.spec.model_server_ref.name
+    uri = pinned_uri(adapter)
+    routed = [replica for replica in where if replica.routed]
+    has = [replica for replica in routed if any(entry.uri == uri for entry in loaded(adapter, replica))]
+    text = f"{len(has)} of {len(where)} replicas serve revision {adapter.pin.revision[:12] if adapter.pin else '?'}"
+    if has and len(has) == len(routed):
+        return yes(Kind.LOADED, Reason.LOADED, text)
+    if failed and failed.reason:
+        return no(Kind.LOADED, failed.reason, failed.message)
+    if not where:
+        return no(Kind.LOADED, Reason.NO_REPLICAS, f"server {server} has no replica: see its status")
+    if not routed:
+        text = f"no replica of server {server} takes requests yet: see kubectl describe modelserver {server}"
+        return no(Kind.LOADED, Reason.WAITING_FOR_ENGINE, text)
+    return no(Kind.LOADED, Reason.LOADING, text)
+
+
+def _has(adapter: Adapter, replica: Replica, version: Version | None) -> bool:
+    return version is not None and any(entry.digest == version.digest for entry in loaded(adapter, replica))
+
+
+def _desired(adapter: Adapter, seen: Seen) -> int:
+    there = seen.server.spec.replicas if seen.server else 0
+    return there if adapter.spec.replicas is None else min(adapter.spec.replicas, there)
+
+
+def _replica_states(adapter: Adapter, replicas: Sequence[Replica]) -> Iterator[ReplicaState]:
+    for replica in replicas:
+        by_digest = {entry.digest: entry for entry in replica.holds(adapter.ref.name)}
+        for digest, entry in sorted(by_digest.items()):
+            yield ReplicaState(
+                pod=replica.pod, digest=digest, state=entry.state, message=entry.message, since=entry.since
+            )

@@ -1,0 +1,92 @@
+"""What a ModelServer's status shall say. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lorikeet.api.conditions import Kind, Problem, Reason
+from lorikeet.api.modelserver import AdapterCount, Endpoint, ModelServerStatus, Slots
+from lorikeet.api.wire import ENGINE_PORT
+from lorikeet.controller.conditions import Finding, no, written, yes
+from lorikeet.controller.seen import Replica, Seen, Server
+from lorikeet.controller.workload import model_name, selector, spec_problem
+
+
+def server_status(
+    server: Server, seen: Seen, ready_adapters: int, failures: Iterable[str], now: str
+) -> ModelServerStatus:
+    """The whole status; `failures` are what this pass could not do."""
+    spec = server.spec
+    revisions = {replica.state.model.revision for replica in seen.replicas if replica.state}
+    return ModelServerStatus(
+        observed_generation=server.generation,
+        replicas=len(seen.replicas),
+        ready_replicas=sum(replica.routed for replica in seen.replicas),
+        selector=selector(server.ref),
+        model_name=model_name(spec),
+        model_revision=min(revisions - {""}, default=""),
+        conditions=written(_findings(server, seen, failures), server.told.conditions, server.generation, now),
+        endpoints=tuple(_endpoint(replica) for replica in seen.replicas if replica.ip),
+        adapters=AdapterCount(wanted=len(seen.adapters), ready=ready_adapters),
+        slots=Slots(gpu=spec.lora.max_loras, memory=spec.lora.max_cpu_loras),
+    )
+
+
+def _endpoint(replica: Replica) -> Endpoint:
+    host = f"[{replica.ip}]" if ":" in replica.ip else replica.ip
+    boot = replica.state.boot if replica.state else ""
+    return Endpoint(pod=replica.pod, address=f"{host}:{ENGINE_PORT}", boot=boot, ready=replica.routed)
+
+
+def _findings(server: Server, seen: Seen, failures: Iterable[str]) -> list[Finding]:
+    ready = sum(replica.routed for replica in seen.replicas)
+    wanted = server.spec.replicas
+    count = f"{ready} of {wanted} replicas of server {server.ref.name} take requests"
+    trouble = _trouble(server, seen, failures)
+    if wanted == 0:
+        zero = f"server {server.ref.name} is scaled to zero: raise spec.replicas"
+        available = no(Kind.AVAILABLE, Reason.SCALED_TO_ZERO, zero)
+    elif ready:
+        available = yes(Kind.AVAILABLE, Reason.REPLICAS_READY, count)
+    else:
+        available = no(Kind.AVAILABLE, trouble.reason, f"{count}: {trouble.message}")
+    settled = ready == wanted == len(seen.replicas)
+    if settled:
+        progressing = no(Kind.PROGRESSING, Reason.COMPLETE, count)
+    else:
+        progressing = yes(Kind.PROGRESSING, trouble.reason, f"{count}: {trouble.message}")
+    whole = settled and wanted > 0 and trouble.reason is not Reason.INVALID_SPEC
+    if whole:
+        headline = yes(Kind.READY, Reason.READY, count)
+    else:
+        source = available if available.status == "False" else progressing
+        headline = no(Kind.READY, source.reason, source.message)
+    return [headline, available, progressing]
+
+
+def _trouble(server: Server, seen: Seen, failures: Iterable[str]) -> Problem:
+    """The most telling reason why not all replicas serve."""
+    if wrong := spec_problem(server.spec):
+        return Problem(reason=Reason.INVALID_SPEC, message=wrong)
+    if failed := next(iter(failures), ""):
+        return Problem(reason=Reason.REPLICAS_UNAVAILABLE, message=failed)
+    for replica in seen.replicas:
+        if replica.problem:
+            return replica.problem
+    for replica in seen.replicas:
+        if replica.state and not replica.state.model.ready and replica.state.model.reason:
+            return Problem(reason=replica.state.model.reason, message=replica.state.model.message)
+    waiting = [_waiting(replica) for replica in seen.replicas if not replica.routed]
+    return Problem(reason=Reason.ROLLING_OUT, message="; ".join(waiting) or "pods are being made")
+
+
+def _waiting(replica: Replica) -> str:
+    if replica.state is None:
+        return f"{replica.pod} is starting"
+    if not replica.state.model.ready:
+        return f"{replica.pod} fetches the base model"
+    if replica.state.engine != "Healthy":
+        return f"{replica.pod}'s engine is starting"
+    if not replica.state.settled:
+        return f"{replica.pod} loads its adapters"
+    return f"{replica.pod} is about to be ready"

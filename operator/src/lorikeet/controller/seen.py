@@ -1,0 +1,114 @@
+"""What one pass sees: plain, frozen facts. `observe` gathers them; everything after it only looks here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lorikeet.api.conditions import Problem
+from lorikeet.api.loraadapter import LoRAAdapterSpec, LoRAAdapterStatus, PinnedSource
+from lorikeet.api.modelserver import ModelServerSpec, ModelServerStatus
+from lorikeet.api.ref import Ref
+from lorikeet.api.wire import AdapterState, AgentState, Resolved
+
+COMMIT = re.compile(r"^hf://[^@]+@(?P<commit>[0-9a-f]{40})$")
+"""A source that names its commit needs no question to the hub."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """The ModelServer of the pass."""
+
+    ref: Ref
+    uid: str
+    generation: int
+    created: str
+    spec: ModelServerSpec
+    told: ModelServerStatus
+    """The status gateways read now."""
+    rendered: Mapping[str, str] = field(default_factory=dict)
+    """Kind → fingerprint of the child that the API server holds; absent where the child is."""
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A LoRAAdapter that names the server."""
+
+    ref: Ref
+    uid: str
+    generation: int
+    created: str
+    spec: LoRAAdapterSpec
+    told: LoRAAdapterStatus
+    """The status gateways read now: an old version is dropped only once they were told of the new one."""
+    answer: Resolved | Problem | None = None
+    """What an agent answered last when asked for the source's revision."""
+    asking: bool = False
+    """Somebody is asking, now and again until there is an answer."""
+
+    @property
+    def public_name(self) -> str:
+        """The name clients write."""
+        return self.spec.name or self.ref.name
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """Every public name it asks for, its main one first."""
+        return (self.public_name, *self.spec.aliases)
+
+    @property
+    def pin(self) -> PinnedSource | None:
+        """What spec.source means: given in full, or as once resolved; None while nobody knows."""
+        uri = self.spec.source.uri
+        if given := COMMIT.match(uri):
+            return PinnedSource(uri=uri, revision=given["commit"])
+        if isinstance(self.answer, Resolved):
+            return PinnedSource(uri=uri, revision=self.answer.revision)
+        if self.told.pin and self.told.pin.uri == uri:
+            return self.told.pin
+        return None
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One engine pod."""
+
+    pod: str
+    uid: str
+    ip: str
+    ready: bool
+    """The kubelet finds it ready and nobody is deleting it."""
+    state: AgentState | None = None
+    """What its agent says; None while it does not answer."""
+    asked: bool = True
+    """False until its agent has answered, or failed to, for the first time."""
+    problem: Problem | None = None
+    """Why the pod cannot run, where Kubernetes says so."""
+
+    @property
+    def routed(self) -> bool:
+        """Whether gateways may send requests to it."""
+        return self.ready and self.state is not None and self.state.engine == "Healthy"
+
+    def holds(self, adapter: str) -> tuple[AdapterState, ...]:
+        """Every version of `adapter` (an object's name) that its agent knows."""
+        return tuple(entry for entry in self.state.adapters if entry.adapter == adapter) if self.state else ()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Everything a pass knows."""
+
+    ref: Ref
+    server: Server | None
+    """None where no such ModelServer is, or none that can be read."""
+    adapters: tuple[Adapter, ...] = ()
+    replicas: tuple[Replica, ...] = ()
+    holders: Mapping[str, Ref] = field(default_factory=dict)
+    """Public name → the object of this namespace that holds it."""
+
+    @property
+    def complete(self) -> bool:
+        """False right after a start, while some ready replica has not been asked: say nothing yet."""
+        return all(replica.asked or not replica.ready for replica in self.replicas)

@@ -1,0 +1,52 @@
+"""Write statuses: one write per object that changed, once its delay has passed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from lorikeet.api.ref import Ref
+from lorikeet.controller.report import Tell
+from lorikeet.controller.world import World
+from lorikeet.kube.errors import Conflict, KubeError, NotFound
+
+log = logging.getLogger(__name__)
+
+RETRY = 1.0
+
+
+async def tell(server: Ref, tells: Iterable[Tell], world: World) -> float | None:
+    """Write what is due. Returns seconds until the next is, or a failed one is tried again; None when all is told."""
+    waiting = world.lines[server].waiting
+    due, now, left = {}, world.clock(), []
+    for item in tells:
+        due[item.resource, item.ref] = item
+    for gone in waiting.keys() - due.keys():
+        del waiting[gone]
+    for key, item in due.items():
+        rest = waiting.setdefault(key, now) + item.delay - now
+        if rest > 0:
+            left.append(rest)
+        elif await _write(item, world):
+            del waiting[key]
+        else:
+            left.append(RETRY)
+    return min(left, default=None)
+
+
+async def _write(item: Tell, world: World) -> bool:
+    """One status, by server-side apply: we own what we say and nothing else. False when it has to be tried again."""
+    world.lease.must_hold()
+    # The uid: what we say of one object must never be written on another of the same name.
+    meta = {"namespace": item.ref.namespace, "name": item.ref.name, "uid": item.uid}
+    try:
+        written = await world.kube.apply(item.resource, {"metadata": meta, "status": item.status.dump()}, "status")
+    except (NotFound, Conflict):
+        return True
+    except KubeError as error:
+        log.warning("status of %s %s: %s", item.resource.kind, item.ref, error)
+        return False
+    world.index.put(item.resource, written)
+    if item.warning:
+        await world.events.tell(written, item.warning.reason, item.warning.message, "Warning")
+    return True
