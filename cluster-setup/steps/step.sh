@@ -14,7 +14,7 @@ HOST=$(hostname)
 [[ $EUID -eq 0 ]] || fail "$(basename "$0") has to run as root"
 
 # Steps write to the cluster with the administrator's rights, which only a control plane has.
-admin() { kubectl --kubeconfig "${KUBECONFIG:-/etc/kubernetes/admin.conf}" "$@"; }
+admin() { kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
 
 # write_if_changed FILE: standard input becomes FILE; true if that changed it.
 write_if_changed() {
