@@ -47,11 +47,10 @@ unplug() {
   ip netns delete "$name" 2>/dev/null || true
 }
 
-# route_pods NODE=SUBNET…: what a cloud's route table does: every machine, and the host, learn where each pod subnet lives.
+# route_pods NODE=SUBNET…: what a cloud's route table does: every machine learns where each pod subnet lives.
 route_pods() {
   local entry machine
   for entry in "$@"; do
-    ip route replace "${entry#*=}" via "$(address_of "${entry%%=*}")" dev "$BRIDGE"
     for machine in $(known_machines); do
       [[ $machine == "${entry%%=*}" ]] || ip -n "$(host_name "$machine")" route replace "${entry#*=}" via "$(address_of "${entry%%=*}")"
     done

@@ -28,10 +28,25 @@ address_of() {
   esac
 }
 
-# Machines that have a disk, running or not.
-known_machines() { find "$MACHINES" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' 2>/dev/null | sort; }
+# Machines that have a disk, be it only one with images of an erased cluster.
+machine_disks() { find "$MACHINES" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' 2>/dev/null | sort; }
+
+# Machines of the cluster, running or not.
+known_machines() {
+  local machine
+  for machine in $(machine_disks); do [[ -e $MACHINES/$machine/erased ]] || echo "$machine"; done
+}
 
 known_workers() { known_machines | grep -v '^cp' || true; }
+
+# alone SCRIPT ARGUMENT…: runs SCRIPT again, holding this cluster's lock, unless a script above it does so already. --close:
+# the lock is held by flock itself, not by what the script leaves running.
+alone() {
+  [[ $EUID -eq 0 ]] || fail "machines are made of namespaces: run as root"
+  [[ ${LORIKEET_LOCKED:-} != "$CLUSTER" ]] || return 0
+  mkdir -p "$STATE"
+  LORIKEET_LOCKED=$CLUSTER exec flock --close --wait 900 "$STATE/lock" "$@"
+}
 
 # pid_of MACHINE: the host's id of the machine's process 1, nothing if it does not run. The id alone proves nothing (it may
 # have been given to another process since), so the process must also sit in the machine's network namespace.

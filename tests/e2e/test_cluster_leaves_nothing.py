@@ -1,0 +1,89 @@
+"""A local cluster goes up and down again, and the host is as it was. The cluster is one of its own, beside any other."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+
+LOCAL = Path(__file__).parents[2] / "cluster-setup" / "local"
+NAME = "leaves"
+ENVIRONMENT = {**os.environ, "LORIKEET_CLUSTER": NAME, "LORIKEET_NETWORK": "10.203.0"}
+PORT, NODE_PORT = "18099", "30099"
+
+
+@pytest.fixture(autouse=True)
+def ends_even_when_the_test_fails() -> Iterator[None]:
+    yield
+    cluster_setup("down", "--images")
+
+
+def test_a_cluster_that_went_up_and_down_leaves_nothing_on_the_host() -> None:
+    before = observe_host()
+    cluster_setup("up")
+    cluster_setup("forward", PORT, NODE_PORT)
+    while_up = observe_host()
+    cluster_setup("down", "--images")
+
+    assert observe_host() == before
+    unseen = [what for what in before if what != "sysctls" and while_up[what] == before[what]]
+    assert not unseen, f"a running cluster shows no {unseen}: this test would not see them stay behind"
+
+
+def cluster_setup(script: str, *arguments: str) -> None:
+    done = subprocess.run(
+        [LOCAL / script, *arguments], env=ENVIRONMENT, text=True, capture_output=True, check=False, timeout=1000
+    )
+    assert done.returncode == 0, f"{script} failed:\n{done.stderr[-3000:]}"
+
+
+def observe_host() -> dict[str, set[str]]:
+    """What a cluster is made of, in words. What happens inside the machines of another cluster is not looked at."""
+    return {
+        "processes": processes(),
+        "mounts": {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()},
+        "network namespaces": listed(Path("/run/netns")),
+        "control groups": control_groups(),
+        "links": listed(Path("/sys/class/net")),
+        "nftables": set(output("nft", "list", "tables").splitlines()),
+        "routes": set(output("ip", "route", "show", "table", "all").splitlines()),
+        "sockets": {line.split()[3] for line in output("ss", "-Hltn").splitlines() if line.split()[3].endswith(PORT)},
+        "sysctls": {Path("/proc/sys/net/ipv4/ip_forward").read_text().strip()},
+    }
+
+
+def processes() -> set[str]:
+    """Those that were started for the cluster: by their environment, or, in containers, by their control group."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes().split(b"\0")
+            groups = (folder / "cgroup").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        ours = f"LORIKEET_CLUSTER={NAME}".encode() in environment or f":/{NAME}-" in groups
+        if ours and int(folder.name) != os.getpid():
+            found.add(folder.name)
+    return found
+
+
+def control_groups() -> set[str]:
+    """The top of every hierarchy: a group can only go when all below it are gone."""
+    return {
+        f"{root.name}/{name}"
+        for root in [Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir()]
+        if root.is_dir()
+        for name in listed(root)
+        if (root / name).is_dir()
+    }
+
+
+def listed(folder: Path) -> set[str]:
+    return {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+
+
+def output(*command: str) -> str:
+    return subprocess.run(command, text=True, capture_output=True, check=True, timeout=30).stdout
