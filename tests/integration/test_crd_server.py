@@ -44,32 +44,20 @@ def test_it_comes_back_after_an_outage_with_what_was_stored() -> None:
         server.stop_api()
         assert server.kubectl("get", "namespace", "kept", check=False).returncode
         server.start_api()
-        assert (
-            server.kubectl("get", "namespace", "kept", "-o", "name").stdout
-            == "namespace/kept\n"
-        )
+        assert server.kubectl("get", "namespace", "kept", "-o", "name").stdout == "namespace/kept\n"
 
 
-def test_a_service_account_may_do_only_what_a_role_lets_it(
-    api: ApiServer, namespace: str
-) -> None:
+def test_a_service_account_may_do_only_what_a_role_lets_it(api: ApiServer, namespace: str) -> None:
     api.kubectl("create", "serviceaccount", "nobody", "-n", namespace)
     kubeconfig = api.account_kubeconfig(namespace, "nobody")
-    done = api.kubectl(
-        "--kubeconfig", str(kubeconfig), "get", "secrets", "-n", namespace, check=False
-    )
-    assert (
-        f'User "system:serviceaccount:{namespace}:nobody" cannot list resource "secrets"'
-        in done.stderr
-    )
+    done = api.kubectl("--kubeconfig", str(kubeconfig), "get", "secrets", "-n", namespace, check=False)
+    assert f'User "system:serviceaccount:{namespace}:nobody" cannot list resource "secrets"' in done.stderr
 
 
 def test_a_missing_binary_is_named_with_the_way_to_get_it(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    with pytest.raises(
-        MissingBinaries, match=r"etcd not found in .*: run `make toolchain`"
-    ):
+    with pytest.raises(MissingBinaries, match=r"etcd not found in .*: run `make toolchain`"):
         find("etcd", folder=tmp_path_factory.mktemp("bin"))
 
 

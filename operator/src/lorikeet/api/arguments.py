@@ -47,7 +47,7 @@ def refused_arguments(extra: Iterable[str]) -> tuple[str, ...]:
 
 
 def _is_refused(argument: str) -> bool:
-    if not argument.startswith("-") or re.match(_NUMBER, argument):
+    if not argument.startswith("-") or re.fullmatch(_NUMBER, argument):
         return False
     name = argument[2:].split("=")[0].split(".")[0].replace("_", "-").removeprefix("no-")
     return (

@@ -25,6 +25,7 @@ from lorikeet.testing.apiserver.process import Failed, Process, free_ports
 
 START_TIMEOUT = 60.0
 """Seconds: it takes 3, but tests share their machine with builds."""
+CALL_TIMEOUT = 10.0
 KUBECTL_TIMEOUT = 60.0
 
 
@@ -126,15 +127,24 @@ class ApiServer:
         self._processes[name] = process
         return process
 
-    def _ready(self) -> bool:
-        if not self._flags.authority.is_file():
-            return False
-        headers = {"Authorization": f"Bearer {self._admin}"}
-        request = urllib.request.Request(f"{self.url}/readyz", headers=headers)  # noqa: S310 - https, by us
+    def call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, content_type: str = "application/json"
+    ) -> tuple[int, dict[str, Any]]:
+        """One raw request as the administrator: the status and the JSON reply, refusals included."""
+        headers = {"Authorization": f"Bearer {self._admin}", "Content-Type": content_type}
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(self.url + path, data, headers, method=method)  # noqa: S310 - https, by us
+        trust = ssl.create_default_context(cafile=str(self._flags.authority))
         try:
-            trust = ssl.create_default_context(cafile=str(self._flags.authority))
-            with urllib.request.urlopen(request, timeout=5, context=trust) as reply:  # noqa: S310
-                return bool(reply.status == 200)
+            with urllib.request.urlopen(request, timeout=CALL_TIMEOUT, context=trust) as reply:  # noqa: S310
+                return reply.status, _json(reply.read())
+        except urllib.error.HTTPError as refusal:
+            with refusal:
+                return refusal.code, _json(refusal.read())
+
+    def _ready(self) -> bool:
+        try:
+            return self._flags.authority.is_file() and self.call("GET", "/readyz")[0] == 200
         except OSError:
             return False
 
@@ -145,3 +155,8 @@ class ApiServer:
         if check and done.returncode:
             raise Failed(f"{Path(command[0]).name} {' '.join(command[1:])}: {done.stderr.strip()}")
         return done
+
+
+def _json(reply: bytes) -> dict[str, Any]:
+    """An object; health endpoints answer with plain words, which say no more than their status."""
+    return dict(json.loads(reply)) if reply.startswith(b"{") else {}
