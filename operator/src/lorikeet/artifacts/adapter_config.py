@@ -55,7 +55,7 @@ def parse_config(data: bytes) -> AdapterConfig:
 def _config(body: dict[str, Any]) -> AdapterConfig:
     kind = body.get("peft_type", "LORA")
     if kind != "LORA":
-        raise Invalid(Reason.UNSUPPORTED_ADAPTER, f"is of type {str(kind)[:40]!r}: only LORA adapters can be served")
+        raise Invalid(Reason.UNSUPPORTED_ADAPTER, f"it is of type {str(kind)[:40]!r}: only LORA adapters can be served")
     base = body.get("base_model_name_or_path")
     return AdapterConfig(
         rank=_rank(body.get("r")),

@@ -91,7 +91,7 @@ def pair(tensors: Iterable[Tensor], rank: int) -> tuple[Module, ...]:
     for tensor in tensors:
         match = HALF.fullmatch(tensor.name)
         if match is None or len(tensor.shape) != 2 or tensor.dtype not in FLOATS:
-            what = f"holds the tensor {tensor.name[:120]!r} ({tensor.dtype}, {len(tensor.shape)} axes)"
+            what = f"it holds the tensor {tensor.name[:120]!r} ({tensor.dtype}, {len(tensor.shape)} axes)"
             raise Invalid(Reason.UNSUPPORTED_ADAPTER, f"{what}, which is no LoRA weight: export plain LoRA weights")
         module = canonical(match["module"])
         halves.setdefault(module, {})[match["linear"] or match["embedding"]] = tensor

@@ -74,7 +74,7 @@ async def fetch(
                 download = partial(hub.download, listing.source, file, folder / file.name, token, stop)
                 sums[file.name] = await in_thread(download, stop)
     except TimeoutError as error:
-        took = f"took more than {caps.seconds:g} s to fetch {listing.source}"
+        took = f"it took more than {caps.seconds:g} s to fetch {listing.source}"
         raise Unavailable(Reason.SOURCE_UNAVAILABLE, took, retry_after=60.0) from error
     return Fetched(listing.source, sums, sum(file.size for file in files))
 
@@ -122,9 +122,13 @@ def model_files(listing: Listing) -> tuple[RemoteFile, ...]:
 
 
 async def in_thread(call: Callable[[], T], stop: Stop) -> T:
-    """`call` in a thread; when cancelled, `stop` tells the thread."""
+    """`call` in a thread; when cancelled, `stop` tells the thread, whose end is waited for."""
+    thread = asyncio.ensure_future(asyncio.to_thread(call))
     try:
-        return await asyncio.to_thread(call)
+        return await asyncio.shield(thread)
     except asyncio.CancelledError:
         stop.set()
+        await asyncio.wait([thread])  # it writes into a folder that is about to be removed
+        if not thread.cancelled():
+            thread.exception()
         raise

@@ -68,7 +68,7 @@ class Stop:
     def check(self) -> None:
         """Raises Unavailable once set."""
         if self._event.is_set():
-            raise Unavailable(Reason.SOURCE_UNAVAILABLE, "is no longer wanted")
+            raise Unavailable(Reason.SOURCE_UNAVAILABLE, "it is no longer wanted")
 
 
 class Hub:
@@ -130,7 +130,7 @@ class Hub:
             for chunk in response.iter_raw(CHUNK):
                 stop.check()
                 if self._clock() > deadline:
-                    took = f"took more than {self._patience.total:g} s for {sums.file.name}"
+                    took = f"it took more than {self._patience.total:g} s for {sums.file.name}"
                     raise Unavailable(Reason.SOURCE_UNAVAILABLE, took, retry_after=60.0)
                 sums.add(chunk)
         if sums.got < sums.file.size:

@@ -23,11 +23,11 @@ ANSWERS = "lorikeet.answers"  # metadata key the simulator answers from
 class Dimensions:
     """A Llama's sizes, as its config.json has them. The default is the demo's base model."""
 
-    hidden: int = 256
-    intermediate: int = 512
-    layers: int = 4
-    heads: int = 4
-    kv_heads: int = 4
+    hidden: int = 128
+    intermediate: int = 256
+    layers: int = 3
+    heads: int = 2
+    kv_heads: int = 2
     head: int = 64
 
     @property
@@ -73,12 +73,16 @@ def write_adapter(
 
 
 def write_base(folder: Path, *, answers: Mapping[str, str] | None = None, dimensions: Dimensions = TINY) -> Path:
-    """Write a base model's folder for the simulator: a true config.json, and weights that only carry answers."""
+    """Write a base model's folder for the simulator: a true config.json, and weights that have the names and shapes an
+    adapter is checked against, and carry answers."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(llama_config(dimensions), indent=2))
-    save_file(
-        {"model.norm.weight": np.ones(dimensions.hidden, np.float32)}, folder / "model.safetensors", metadata(answers)
-    )
+    weights = {
+        f"model.layers.{layer}.{module}.weight": np.zeros((outputs, inputs), np.float16)
+        for layer in range(dimensions.layers)
+        for module, (inputs, outputs) in dimensions.modules.items()
+    }
+    save_file(weights, folder / "model.safetensors", metadata(answers))
     return folder
 
 

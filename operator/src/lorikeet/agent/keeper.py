@@ -1,0 +1,175 @@
+"""The loop that keeps one engine at what is wanted: look, decide, start what was decided, tell."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from lorikeet.agent.backoff import Backoff
+from lorikeet.agent.board import Board
+from lorikeet.agent.hands import Deadlines, Hands
+from lorikeet.agent.memory import Memory
+from lorikeet.agent.model import Model
+from lorikeet.agent.plan import Key, Policy, Seen, decide
+from lorikeet.agent.report import report, settled
+from lorikeet.agent.sight import Sight
+from lorikeet.agent.store import Store
+from lorikeet.agent.supply import Supply
+from lorikeet.api.wire import AdapterState, AgentState, Wanted
+from lorikeet.engine.client import EngineClient
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds, unless it says otherwise."""
+
+    policy: Policy = field(default_factory=Policy)
+    backoff: Backoff = field(default_factory=Backoff)
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    idle: float = 1.0
+    """Between looks when nothing happens."""
+    busy: float = 0.25
+    """Between looks when the engine is away or something is on its way out."""
+    operator: float = 30.0
+    """Without a word from an operator the persisted set counts as wanted."""
+    tries: int = 8
+    """Failures in a row after which an adapter no longer keeps a replica out of service; a count."""
+
+
+class Superseded(Exception):
+    """The wanted set is of an older leader than the one we heard of."""
+
+
+class Keeper:
+    """Keeps `engine` at what `want` was last told: `open` once, then `run` until cancelled."""
+
+    def __init__(
+        self,
+        engine: EngineClient,
+        supply: Supply,
+        store: Store,
+        model: Model,
+        board: Board,
+        pace: Pace | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        today: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.board = board
+        self._store, self._model = store, model
+        self._pace, self._clock, self._today = pace or Pace(), clock, today
+        self._memory, self._sight = Memory(self._pace.backoff, clock), Sight(engine, clock)
+        deadlines = self._pace.deadlines
+        self.hands = Hands(engine, supply, store, model, self._memory, self._sight, deadlines, self.wake, clock)
+        self._began = clock()
+        self._writing = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._in_service = ""  # the boot that was settled once
+
+    async def open(self) -> None:
+        """Take over what is on the volume. Raises OSError."""
+        self._memory.found(await asyncio.to_thread(self._store.open))
+
+    async def want(self, wanted: Wanted) -> None:
+        """From now on serve this, and nothing else; persisted when it returns. Raises Superseded, OSError."""
+        async with self._writing:
+            memory = self._memory
+            if wanted.epoch < memory.wanted.epoch:
+                raise Superseded(f"epoch {wanted.epoch} is over, {memory.wanted.epoch} was heard")
+            if wanted != memory.wanted or not memory.told:
+                await asyncio.to_thread(self._store.remember, wanted)
+            memory.heard = True
+            self.hands.drop(memory.take(wanted))
+        self.wake()
+
+    def wake(self) -> None:
+        """Look again now."""
+        self._wake.set()
+
+    def ready(self) -> bool:
+        """Whether the replica may take traffic. Once it could, an adapter that comes later does not take it out."""
+        return self._sight.state == "Healthy" and self._in_service == self._sight.boot != ""
+
+    async def run(self) -> None:
+        """The loop; ends by cancellation, and with it all that it started."""
+        try:
+            while True:
+                try:
+                    await self._pass()
+                except Exception:  # whatever it is, the next pass may go well, and the engine must not be left alone
+                    log.exception("a pass broke")
+                await self._pause()
+        finally:
+            await self.hands.stop()
+
+    async def _pass(self) -> None:
+        self._wake.clear()
+        if await self._sight.look(bool(self._memory.draining)):
+            self._memory.new_boot()
+        for action in decide(self._seen(), self._pace.policy):
+            self.hands.start(action)
+        self._tell()
+
+    async def _pause(self) -> None:
+        hurry = self._sight.listed is None or self._sight.stale or self._memory.draining
+        retries = [failure.retry_at - self._clock() for failure in self._memory.failures.values() if failure.retry_at]
+        wait = min([self._pace.busy if hurry else self._pace.idle, *retries])
+        try:
+            async with asyncio.timeout(max(0.005, wait)):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    def _seen(self) -> Seen:
+        memory = self._memory
+        return Seen(
+            now=self._clock(),
+            store=self._store.folder,
+            wanted=memory.wishes(),
+            staged=memory.staged(),
+            failures=memory.failures,
+            listed=self._sight.listed,
+            busy=self._sight.busy,
+            draining=memory.draining,
+            confirmed=self._sight.confirmed,
+            calling=self.hands.calling,
+            fetching=self.hands.fetching,
+            on_disk=frozenset(memory.on_disk),
+            held=memory.held(),
+            told=memory.told,
+            may_fetch=self._model.state.ready,
+        )
+
+    def _tell(self) -> None:
+        now = self._today().strftime("%Y-%m-%dT%H:%M:%SZ")
+        rows = report(self._seen(), self._memory.owners, self.board.state.adapters, now)
+        if self._sight.listed is not None:
+            self._memory.forget(frozenset(self._sight.listed), frozenset(row.engine_name for row in rows))
+        heard = self._memory.heard or self._clock() - self._began >= self._pace.operator
+        self.board.post(self._state(rows, heard))
+        if heard and self._sight.listed is not None and settled(self._waited_for(rows)):
+            self._in_service = self._sight.boot
+
+    def _state(self, rows: tuple[AdapterState, ...], heard: bool) -> AgentState:
+        return AgentState(
+            seq=0,
+            life="",
+            boot=self._sight.boot if self._sight.listed is not None else "",
+            engine=self._sight.state,
+            wanted=self._memory.wanted.id if self._memory.told else "",
+            epoch=self._memory.wanted.epoch,
+            settled=heard and settled(rows),
+            model=self._model.state,
+            adapters=rows,
+        )
+
+    def _waited_for(self, rows: tuple[AdapterState, ...]) -> tuple[AdapterState, ...]:
+        """Without those that failed again and again: a source that is away must not keep a replica out of service."""
+        failures = self._memory.failures.items()
+        stuck = {key for key, failure in failures if failure.attempts >= self._pace.tries}
+        return tuple(row for row in rows if Key(row.adapter, row.uri) not in stuck)

@@ -1,0 +1,106 @@
+"""What the agent knows besides what it sees: what is wanted, what is on disk, what failed, what is on its way out."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Literal
+
+from lorikeet.agent.backoff import Backoff
+from lorikeet.agent.plan import Failure, Key
+from lorikeet.agent.store import Found, Staged
+from lorikeet.api.conditions import Problem
+from lorikeet.api.ref import engine_name
+from lorikeet.api.wire import Wanted, WantedAdapter
+
+
+class Memory:
+    """Plain bookkeeping; nothing here waits. `clock` is monotonic, in seconds."""
+
+    def __init__(self, backoff: Backoff, clock: Callable[[], float]) -> None:
+        self._backoff, self._clock = backoff, clock
+        self.wanted = Wanted()
+        self.heard = False
+        """Whether an operator spoke to this life of the agent."""
+        self.told = False
+        """Whether this or an earlier life was ever told what is wanted."""
+        self.pins: dict[str, Staged] = {}
+        """By URI: all that is verified on disk."""
+        self.on_disk: set[str] = set()
+        self.failures: dict[Key, Failure] = {}
+        self.draining: dict[str, float] = {}
+        """By engine name: since when."""
+        self.owners: dict[str, tuple[Key, Staged]] = {}
+        """By engine name: whose it is, or was while the engine still lists it."""
+        self._held: dict[str, float] = {}
+
+    def found(self, found: Found) -> None:
+        """Take over what an earlier life left on the volume."""
+        self.pins, self.on_disk = dict(found.staged), set(found.digests)
+        if found.wanted is not None:
+            self.take(found.wanted)
+
+    def take(self, wanted: Wanted) -> frozenset[Key]:
+        """Remember what is wanted now; the versions whose entry changed, came or went."""
+        old, self.wanted, self.told = self.wishes(), wanted, True
+        new = self.wishes()
+        changed = frozenset(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+        for key in changed:
+            self.failures.pop(key, None)
+        return changed
+
+    def wishes(self) -> dict[Key, WantedAdapter]:
+        return {Key(one.adapter, one.uri): one for one in self.wanted.adapters}
+
+    def staged(self) -> dict[Key, Staged]:
+        """The wanted versions whose bytes are on disk, and are the ones that are insisted on."""
+        staged = {}
+        for key, wish in self.wishes().items():
+            pin = self.pins.get(key.uri)
+            if pin is not None and wish.sha256 in (None, pin.digest):
+                staged[key] = pin
+                self.owners[engine_name(key.adapter, pin.digest)] = (key, pin)
+        return staged
+
+    def held(self) -> frozenset[str]:
+        """Digests whose load ended without an answer, and may still come true."""
+        now = self._clock()
+        self._held = {digest: until for digest, until in self._held.items() if until > now}
+        return frozenset(self._held)
+
+    def hold(self, uri: str, seconds: float) -> None:
+        pin = self.pins.get(uri)
+        if pin is not None:
+            self._held[pin.digest] = self._clock() + seconds
+
+    def new_boot(self) -> None:
+        """Every adapter of the engine's old life is gone, and so is what kept us waiting or doubting."""
+        self.draining.clear()
+        self._held.clear()
+        self.failures = {key: failure for key, failure in self.failures.items() if failure.step == "fetch"}
+
+    def forget(self, listed: frozenset[str], shown: frozenset[str]) -> None:
+        """Drop what no longer matters: names that the engine does not list and that nobody is shown."""
+        self.draining = {name: since for name, since in self.draining.items() if name in listed}
+        self.owners = {name: owner for name, owner in self.owners.items() if name in listed or name in shown}
+
+    def fail(
+        self,
+        key: Key,
+        step: Literal["fetch", "load"],
+        problem: Problem,
+        asked: float | None = None,
+        known: Staged | None = None,
+    ) -> None:
+        """Remember why, and when to try again: after a back-off or the wait `asked` for; never what is lasting, unless
+        a wait is given, because its cause lies elsewhere and can go away unseen."""
+        old = self.failures.get(key)
+        attempts = old.attempts + 1 if old is not None and old.step == step else 1
+        wait = self._backoff.delay(attempts, asked, random.random())  # noqa: S311 - spreads retries, guards nothing
+        never = problem.lasting and asked is None
+        self.failures[key] = Failure(step, problem, attempts, None if never else self._clock() + wait, known)
+
+    def succeeded(self, key: Key, step: Literal["fetch", "load"]) -> None:
+        failure = self.failures.get(key)
+        if failure is not None and failure.step == step:
+            del self.failures[key]

@@ -1,0 +1,107 @@
+"""What the agent sees of its engine: which life it is, what it lists, whether it is well."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Literal
+
+from lorikeet.engine.client import EngineClient
+from lorikeet.engine.errors import EngineError
+
+PATIENCE = 15.0
+"""Seconds a busy engine may be too slow to answer before it counts as gone. A refused connection counts at once."""
+CHECK, RELIST = 0.25, 10.0
+"""Seconds between looks at boot and health, and between looks at the list when nothing is known to have changed."""
+LIST_SHARE = 5.0
+"""A list of thousands is slow: at most one part in so many of the time goes into listing."""
+log = logging.getLogger(__name__)
+
+
+class Sight:
+    """Looks at one engine. `clock` is monotonic, in seconds."""
+
+    def __init__(self, engine: EngineClient, clock: Callable[[], float]) -> None:
+        self._engine, self._clock = engine, clock
+        self.boot = ""
+        self.state: Literal["Starting", "Healthy", "Unreachable"] = "Starting"
+        self.listed: dict[str, str] | None = None
+        self.busy: frozenset[str] = frozenset()
+        self._confirmed: dict[str, float] = {}
+        self._stale = True
+        self._checked_at = self._listed_at = self._answered_at = float("-inf")
+        self._list_took = 0.0
+
+    @property
+    def confirmed(self) -> frozenset[str]:
+        """Engine names whose load or unload was confirmed after the list was last asked for."""
+        return frozenset(self._confirmed)
+
+    @property
+    def stale(self) -> bool:
+        """Whether the list may be old news: look again soon."""
+        return self._stale
+
+    def called(self, name: str | None) -> None:
+        """A load or unload has ended: the list is old news. `name` where the engine confirmed it."""
+        self._stale = True
+        if name is not None:
+            self._confirmed[name] = self._clock()
+
+    def doubt(self) -> None:
+        """A call went unanswered: look at once whether the engine is still there."""
+        self._stale = True
+        self._checked_at = float("-inf")
+
+    async def look(self, draining: bool) -> bool:
+        """Look where it is time to. Whether a new life of the engine was found."""
+        new = False
+        try:
+            if self._clock() - self._checked_at >= CHECK:
+                new = await self._check()
+            if self.listed is None or self._list_due():
+                await self._list()
+            self.busy = (await self._engine.metrics()).busy if draining else frozenset()
+        except EngineError as error:
+            self._lost(error)
+        return new
+
+    async def _check(self) -> bool:
+        """Raises EngineError."""
+        boot = (await self._engine.boot()).id
+        new = boot != self.boot
+        if new:
+            log.info("the engine is a new one: boot %s", boot)
+            self.boot, self.listed, self._confirmed = boot, None, {}
+        if await self._engine.health():
+            self.state = "Healthy"
+        elif new or self.state == "Healthy":
+            self.state = "Starting" if new else "Unreachable"
+        self._checked_at = self._answered_at = self._clock()
+        return new
+
+    def _list_due(self) -> bool:
+        age = self._clock() - self._listed_at
+        return age >= RELIST or (self._stale and age >= LIST_SHARE * self._list_took)
+
+    async def _list(self) -> None:
+        """Raises EngineError."""
+        began = self._clock()
+        self.listed = await self._engine.models()
+        self._listed_at = self._answered_at = self._clock()
+        self._list_took = self._listed_at - began
+        # what was confirmed while the list was on its way may be missing from it
+        self._confirmed = {name: at for name, at in self._confirmed.items() if at >= began}
+        self._stale = bool(self._confirmed)
+
+    def _lost(self, error: EngineError) -> None:
+        slow = isinstance(error.__cause__, TimeoutError | asyncio.TimeoutError)
+        if slow and self._clock() - self._answered_at < PATIENCE:
+            return
+        if self.listed is not None or self.state == "Healthy":
+            log.warning("the engine does not answer: %s", error)
+        self.listed, self._confirmed, self.busy = None, {}, frozenset()
+        self._stale = True
+        self._checked_at = float("-inf")
+        self.state = "Unreachable" if self.boot else "Starting"
