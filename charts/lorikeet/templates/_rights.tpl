@@ -5,11 +5,7 @@
   verbs: [get, list, watch]
 - apiGroups: [lorikeet.dev]
   resources: [modelservers/status, loraadapters/status]
-  verbs: [patch, update]
-# Owning a child with blockOwnerDeletion asks for this where OwnerReferencesPermissionEnforcement is on (OpenShift).
-- apiGroups: [lorikeet.dev]
-  resources: [modelservers/finalizers]
-  verbs: [update]
+  verbs: [patch]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]
