@@ -1,0 +1,28 @@
+"""The other port: for the kubelet and Prometheus, not for clients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from lorikeet.gateway.counters import Counters
+
+
+def admin_app(ready: Callable[[], bool], counters: Counters) -> web.Application:
+    """/healthz: the loop runs. /readyz: the table is whole and nobody told us to stop. /metrics: the counters."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        if ready():
+            return web.Response(text="ok\n")
+        return web.Response(status=503, text="the routing table is not whole, or the gateway is going\n")
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=counters.text(), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    return app

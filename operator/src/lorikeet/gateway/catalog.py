@@ -1,0 +1,140 @@
+"""The routing table: what a client's `model` means, and which replicas have it.
+
+Fed with objects as the API server sends them; asked once per request. A name is looked up in O(1); what it means is
+worked out once and kept until one of its two objects changes.
+
+    name ──► claims, oldest first ──► adapter ──► Loaded (pod, digest) ──┐
+                                         └──► server ──► endpoints ──────┴──► Route: targets that answer
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from zlib import crc32
+
+from lorikeet.api.ref import Ref
+from lorikeet.gateway.rows import AdapterRow, Row, ServerRow
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One replica that answers for a route."""
+
+    server: Ref
+    server_uid: str
+    pod: str
+    address: str  # HOST:PORT
+    model: str  # what this replica's engine is asked for
+    turn: int  # breaks ties between replicas: stable for one model, different between models
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a public name means now. Without targets it is known, and cannot be answered yet."""
+
+    row: Row
+    parent: str | None  # the base model's public name, for an adapter
+    targets: tuple[Target, ...]
+
+
+class Catalog:
+    """Both kinds' rows, indexed by the names clients write."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        """Grows with each change: what was computed from the catalog at another version is old."""
+        self._servers: dict[Ref, ServerRow] = {}
+        self._adapters: dict[Ref, AdapterRow] = {}
+        # Claims on a name (bare, and with a namespace in front), oldest first. Few ever share one.
+        self._claims: dict[str, list[Row]] = defaultdict(list)
+        self._routes: dict[Row, Route] = {}
+
+    def put(self, row: Row) -> None:
+        """An object is new or different."""
+        self.drop(type(row), row.ref)
+        self._table(type(row))[row.ref] = row
+        for name in _spellings(row):
+            claims = self._claims[name]
+            claims.append(row)
+            claims.sort(key=lambda claim: claim.age)
+
+    def drop(self, kind: type[Row], ref: Ref) -> None:
+        """An object is gone, and its names with it."""
+        self.version += 1
+        row = self._table(kind).pop(ref, None)
+        if row is None:
+            return
+        for name in _spellings(row):
+            self._claims[name].remove(row)
+            if not self._claims[name]:
+                del self._claims[name]
+        if isinstance(row, ServerRow):
+            self._routes.clear()
+        else:
+            self._routes.pop(row, None)
+
+    def refs(self, kind: type[Row]) -> set[Ref]:
+        """Every object of a kind that is here."""
+        return set(self._table(kind))
+
+    def row(self, kind: type[Row], ref: Ref) -> Row | None:
+        """The row of one object."""
+        return self._table(kind).get(ref)
+
+    def find(self, name: str) -> Route | None:
+        """What `name` means: a bare name its oldest object's, NAMESPACE:NAME that namespace's. None: nobody's."""
+        claims = self._claims.get(name)
+        return self._route(claims[0]) if claims else None
+
+    @property
+    def size(self) -> int:
+        """How many spellings of names mean something."""
+        return len(self._claims)
+
+    def names(self) -> list[str]:
+        """Every name that means something, in its shortest spelling, sorted."""
+        return sorted(name for name, claims in self._claims.items() if self._shortest(name, claims[0]))
+
+    def _shortest(self, name: str, row: Row) -> bool:
+        _, colon, bare = name.partition(":")
+        return not colon or self._claims[bare][0] is not row
+
+    def _route(self, row: Row) -> Route:
+        route = self._routes.get(row)
+        if route is None:
+            route = self._routes[row] = self._work_out(row)
+        return route
+
+    def _work_out(self, row: Row) -> Route:
+        if isinstance(row, ServerRow):
+            return Route(row, None, tuple(_target(row, pod, row.model) for pod in sorted(row.ready)))
+        server = self._servers.get(row.server)
+        if server is None:
+            return Route(row, None, ())
+        return Route(row, server.model or None, _adapter_targets(row, server))
+
+    def _table(self, kind: type[Row]) -> dict[Ref, Row]:
+        return self._servers if kind is ServerRow else self._adapters  # type: ignore[return-value]
+
+
+def _adapter_targets(adapter: AdapterRow, server: ServerRow) -> tuple[Target, ...]:
+    """Ready replicas with the served version; where none has it, those with the version that most of them have.
+
+    One version only, so that an answer does not depend on the replica.
+    """
+    loaded = [(pod, engine) for pod, engine in sorted(adapter.loaded) if pod in server.ready]
+    engines = Counter(engine for _, engine in loaded)
+    if not engines:
+        return ()
+    chosen = adapter.engine if adapter.engine in engines else min(engines, key=lambda name: (-engines[name], name))
+    return tuple(_target(server, pod, engine) for pod, engine in loaded if engine == chosen)
+
+
+def _target(server: ServerRow, pod: str, model: str) -> Target:
+    turn = crc32(f"{model} {pod}".encode())
+    return Target(server.ref, server.uid, pod, server.ready[pod], model, turn)
+
+
+def _spellings(row: Row) -> list[str]:
+    return [spelling for name in row.names for spelling in (name, f"{row.ref.namespace}:{name}")]

@@ -1,0 +1,159 @@
+"""Carries one request to a replica that can answer it, and the reply back.
+
+Until the first byte has gone to the client, a replica that fails is passed over for the next one. After it, a failure
+can only be told.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import orjson
+
+from lorikeet.gateway.body import Asked
+from lorikeet.gateway.catalog import Route, Target
+from lorikeet.gateway.counters import Counters
+from lorikeet.gateway.keyring import Keyring
+from lorikeet.gateway.limits import Limits
+from lorikeet.gateway.openai import interrupted, no_route, not_ready
+from lorikeet.gateway.pick import Picker
+from lorikeet.gateway.wire.events import WholeEvents
+from lorikeet.gateway.wire.pool import Pool
+from lorikeet.gateway.wire.reply import Reply
+from lorikeet.gateway.wire.upstream import Cut, ReplyHead, Silent, Unconnected, Upstream, UpstreamError
+
+log = logging.getLogger(__name__)
+
+RELAYED = frozenset({b"content-type", b"cache-control", b"retry-after"})
+"""Headers of an engine's reply that are the client's business."""
+PASSED_OVER = frozenset({401, 404, 503})
+"""An engine that does not know our key (another pod has the address), or the model (a stale row), or is not ready."""
+REFUSAL_LIMIT = 64 * 1024
+EVENTS = b"text/event-stream"
+
+
+class Passed(Exception):
+    """This replica did not answer, and the client knows nothing of it. `why` is one word."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+@dataclass(frozen=True)
+class Forwarder:
+    """The way from a route to an answer."""
+
+    pool: Pool
+    picker: Picker
+    keyring: Keyring
+    counters: Counters
+    limits: Limits
+
+    async def forward(self, path: bytes, asked: Asked, accept: bytes, route: Route, reply: Reply) -> None:
+        """Answer `reply` from one of the route's targets. Raises ApiError where none could, before the first byte."""
+        if not route.targets:
+            raise not_ready(asked.model, "has no replica that is ready", self.limits.retry_after)
+        body = asked.of(orjson.dumps(route.targets[0].model))
+        tried: list[Target] = []
+        resets = 0
+        while len(tried) < self.limits.attempts and resets < self.limits.resets:
+            target = self.picker.pick(route.targets, tried)
+            if target is None:
+                break
+            tried.append(target)
+            try:
+                with self.picker.in_flight(target):
+                    await self._through(target, [self._head(path, len(body), accept, target), body], reply)
+            except Passed as passed:
+                self.picker.doubt(target)
+                self.counters.retried(passed.why)
+                resets += passed.why == "reset"
+                log.info("%s passed over for %s: %s", target.pod, target.model, passed.why)
+            else:
+                return
+        raise not_ready(asked.model, "could not be answered by any replica", self.limits.retry_after)
+
+    async def _through(self, target: Target, message: list[bytes], reply: Reply) -> None:
+        """One replica's try. Raises Passed."""
+        try:
+            upstream, head = await self._ask(target.address, message)
+        except Unconnected as error:
+            raise Passed("unreachable") from error
+        except Silent as error:
+            raise Passed("reset") from error
+        try:
+            if head.status in PASSED_OVER:
+                await self._pass_over(upstream, head)
+            await self._relay(upstream, head, reply)
+        finally:
+            reply.feed_from(None)
+            self.pool.give_back(upstream)
+
+    async def _ask(self, address: str, message: list[bytes]) -> tuple[Upstream, ReplyHead]:
+        """Send, and wait for the head. Raises Unconnected, Silent.
+
+        An engine may close a spare connection in the moment we use it. That says nothing about the replica: ask again
+        on a new one.
+        """
+        upstream = await self.pool.take(address)
+        if upstream.used:
+            try:
+                return upstream, await self._heed(upstream, message)
+            except Silent:
+                upstream = await self.pool.connect(address)
+        return upstream, await self._heed(upstream, message)
+
+    async def _heed(self, upstream: Upstream, message: list[bytes]) -> ReplyHead:
+        try:
+            return await upstream.ask(message)
+        except BaseException:  # the client left, too: nobody will read this reply
+            upstream.close()
+            raise
+
+    async def _pass_over(self, upstream: Upstream, head: ReplyHead) -> None:
+        try:
+            body = await upstream.read(REFUSAL_LIMIT)
+        except Cut as error:
+            raise Passed("reset") from error
+        if head.status == 404 and is_missing_route(body):
+            raise no_route()
+        raise Passed({401: "unauthorized", 404: "stale"}.get(head.status, "busy"))
+
+    async def _relay(self, upstream: Upstream, head: ReplyHead, reply: Reply) -> None:
+        headers = [(name, value) for name, value in head.headers if name in RELAYED]
+        self.counters.answered(head.status)
+        reply.start(head.status, headers, head.length)
+        reply.feed_from(upstream)
+        streamed = head.length is None and head.header(b"content-type").startswith(EVENTS)
+        events = WholeEvents(reply)
+        try:
+            await upstream.relay(events if streamed else reply)
+        except UpstreamError as error:
+            self.counters.cut()
+            log.warning("a reply of %s broke off: %s", upstream.address, error)
+            reply.cut(interrupted().event() if streamed else b"")
+            return
+        events.finish()
+        reply.finish()
+
+    def _head(self, path: bytes, length: int, accept: bytes, target: Target) -> bytes:
+        """Written anew: of the client's headers an engine sees what it should accept, and no other."""
+        authorization = self.keyring.authorization(target.server, target.server_uid)
+        return (
+            b"POST %b HTTP/1.1\r\nhost: %b\r\nauthorization: %b\r\naccept: %b\r\n"
+            b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
+        ) % (path, target.address.encode(), authorization, accept, length)
+
+
+def is_missing_route(body: bytes) -> bool:
+    """Whether a 404 means the route (an engine that does no embeddings has none) and not the model."""
+    try:
+        reply = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    match reply:
+        case {"detail": "Not Found"} | {"error": {"message": "Not Found"}}:
+            return True
+    return False

@@ -1,0 +1,58 @@
+"""One gateway process: its table, its two ports, its end."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from lorikeet.gateway.admin import admin_app
+from lorikeet.gateway.answers import Answers
+from lorikeet.gateway.catalog import Catalog
+from lorikeet.gateway.counters import Counters
+from lorikeet.gateway.feed import Feed
+from lorikeet.gateway.forward import Forwarder
+from lorikeet.gateway.keyring import Keyring
+from lorikeet.gateway.limits import Limits
+from lorikeet.gateway.models import Models
+from lorikeet.gateway.pick import Picker
+from lorikeet.gateway.wire.pool import Pool
+from lorikeet.gateway.wire.server import WireServer
+
+
+class Gateway:
+    """Built from a catalog that somebody feeds. `listen`, then `drain`."""
+
+    def __init__(self, catalog: Catalog, root_key: bytes, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
+        self.counters = Counters()
+        self._pool = Pool(limits, loop)
+        forwarder = Forwarder(self._pool, Picker(loop.time), Keyring(root_key), self.counters, limits)
+        answers = Answers(catalog, Models(catalog), forwarder, self.counters)
+        self._server = WireServer(answers.answer, limits, loop, self.counters.answered)
+        self.counters.count_models(lambda: catalog.size)
+
+    @property
+    def draining(self) -> bool:
+        """Told to stop."""
+        return self._server.closing
+
+    async def listen(self, host: str, port: int) -> int:
+        """Serve clients; the bound port."""
+        return await self._server.listen(host, port)
+
+    async def drain(self, linger: float, grace: float) -> None:
+        """Stop without failing anybody; see WireServer.drain."""
+        await self._server.drain(linger, grace)
+        self._pool.close()
+
+
+async def serve_admin(gateway: Gateway, feeds: list[Feed], host: str, port: int) -> web.AppRunner:
+    """Serve the admin port; `cleanup` of what is returned ends it."""
+
+    def ready() -> bool:
+        return not gateway.draining and all(feed.synced for feed in feeds)
+
+    runner = web.AppRunner(admin_app(ready, gateway.counters), access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    return runner

@@ -1,0 +1,37 @@
+"""The bounds of one gateway process. Seconds and bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Every wait and every buffer ends somewhere."""
+
+    head_bytes: int = 32 * 1024
+    """Request line and headers of a client's request."""
+    headers: int = 100
+    body_bytes: int = 8 * 1024 * 1024
+    request_seconds: float = 60.0
+    """From a request's first byte to its last."""
+    idle_seconds: float = 75.0
+    """A client's connection between two requests."""
+    stall_seconds: float = 60.0
+    """A client that does not read what it asked for."""
+    linger_seconds: float = 2.0
+    """After a refusal: how long we listen on, so that the client reads the answer and not a reset."""
+    connect_seconds: float = 2.0
+    first_byte_seconds: float = 600.0
+    """An engine's silence before its first byte: a whole answer, where it is not streamed."""
+    gap_seconds: float = 120.0
+    """An engine's silence between two pieces of a reply."""
+    upstream_idle_seconds: float = 4.0
+    """A spare connection to an engine: uvicorn closes its side after 5 s, and we must be first."""
+    upstream_spare: int = 256
+    """Spare connections kept to one engine."""
+    attempts: int = 5
+    """Replicas asked for one request before the client is told to come back."""
+    resets: int = 2
+    """Of these, engines that went away after they had the whole request: perhaps it was the request."""
+    retry_after: int = 1

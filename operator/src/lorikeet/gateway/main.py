@@ -1,0 +1,70 @@
+"""`lorikeet-gateway`: the process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+
+import uvloop
+
+from lorikeet.gateway.catalog import Catalog
+from lorikeet.gateway.feed import Feed
+from lorikeet.gateway.gateway import Gateway, serve_admin
+from lorikeet.gateway.limits import Limits
+from lorikeet.gateway.rows import AdapterRow, ServerRow
+from lorikeet.gateway.settings import Settings
+from lorikeet.kube.client import Kube
+from lorikeet.kube.resource import LORAADAPTERS, MODELSERVERS
+from lorikeet.kube.watch import follow
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        settings = Settings.from_environment(os.environ)
+        root_key = settings.root_key_file.read_bytes().strip()
+    except (ValueError, OSError) as error:
+        sys.exit(f"lorikeet-gateway: {error}")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run(settings, root_key))
+
+
+async def run(settings: Settings, root_key: bytes) -> None:
+    """Serve until told to stop; then end as `Gateway.drain` does."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    catalog = Catalog()
+    gateway = Gateway(catalog, root_key, Limits(), loop)
+    async with await Kube.connect() as kube, asyncio.TaskGroup() as group:
+        feeds = make_feeds(kube, catalog, settings.namespaces)
+        following = [group.create_task(feed.run()) for feed in feeds]
+        admin = await serve_admin(gateway, feeds, settings.host, settings.admin_port)
+        port = await gateway.listen(settings.host, settings.port)
+        log.info("serving on port %d, admin on %d", port, settings.admin_port)
+        await stop.wait()
+        log.info("stopping: new clients for %g s, replies for %g s", settings.linger_seconds, settings.grace_seconds)
+        await gateway.drain(settings.linger_seconds, settings.grace_seconds)
+        await admin.cleanup()
+        for task in following:
+            task.cancel()
+
+
+def make_feeds(kube: Kube, catalog: Catalog, namespaces: tuple[str | None, ...]) -> list[Feed]:
+    """A stream for each kind and namespace."""
+    return [
+        Feed(catalog, kind, follow(kube, resource, namespace), namespace)
+        for namespace in namespaces
+        for kind, resource in ((ServerRow, MODELSERVERS), (AdapterRow, LORAADAPTERS))
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""What the gateway keeps of an object: the part of its status that routes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from lorikeet.api.loraadapter import LoRAAdapterStatus, State
+from lorikeet.api.modelserver import ModelServerStatus
+from lorikeet.api.ref import Ref, engine_name
+
+Age = tuple[str, Ref]
+"""Sorts older objects first: RFC 3339 in UTC sorts as text, the reference breaks ties."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ServerRow:
+    """A ModelServer. Compared by identity: a changed object is another row."""
+
+    ref: Ref
+    uid: str
+    created_at: str
+    model: str
+    ready: dict[str, str] = field(default_factory=dict)  # pod → HOST:PORT of each replica that takes requests
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The public names that mean the base model."""
+        return (self.model,) if self.model else ()
+
+    @property
+    def age(self) -> Age:
+        """The oldest holder of a name has it."""
+        return self.created_at, self.ref
+
+    @classmethod
+    def parse(cls, body: dict[str, Any]) -> ServerRow:
+        """From an object of the API server. Raises pydantic's ValidationError for a status nobody of ours wrote."""
+        meta, status = body["metadata"], ModelServerStatus.parse(body.get("status") or {})
+        ready = {endpoint.pod: endpoint.address for endpoint in status.endpoints if endpoint.ready}
+        return cls(_ref(meta), meta.get("uid", ""), meta.get("creationTimestamp", ""), status.model_name, ready)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class AdapterRow:
+    """A LoRAAdapter. Compared by identity: a changed object is another row."""
+
+    ref: Ref
+    created_at: str
+    names: tuple[str, ...]
+    server: Ref
+    engine: str  # the version that is served, as engines call it
+    loaded: frozenset[tuple[str, str]]  # (pod, engine name) of each version that an engine lists
+
+    @property
+    def age(self) -> Age:
+        """The oldest holder of a name has it."""
+        return self.created_at, self.ref
+
+    @classmethod
+    def parse(cls, body: dict[str, Any]) -> AdapterRow:
+        """From an object of the API server. Raises pydantic's ValidationError for a status nobody of ours wrote."""
+        meta, status = body["metadata"], LoRAAdapterStatus.parse(body.get("status") or {})
+        ref = _ref(meta)
+        loaded = frozenset(
+            (replica.pod, engine_name(ref.name, replica.digest))
+            for replica in status.replicas
+            if replica.state is State.LOADED and replica.digest
+        )
+        server = Ref(ref.namespace, body["spec"]["modelServerRef"]["name"])
+        return cls(ref, meta.get("creationTimestamp", ""), status.names, server, status.engine_name, loaded)
+
+
+Row = ServerRow | AdapterRow
+
+
+def created_seconds(row: Row) -> int:
+    """When the object was made, in seconds since the epoch; 0 where it does not say."""
+    return int(datetime.fromisoformat(row.created_at).timestamp()) if row.created_at else 0
+
+
+def _ref(meta: dict[str, Any]) -> Ref:
+    return Ref(meta.get("namespace", ""), meta["name"])

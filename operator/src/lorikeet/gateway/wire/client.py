@@ -1,0 +1,132 @@
+"""One client's connection: requests in, each answered before the next is read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from lorikeet.gateway.limits import Limits
+from lorikeet.gateway.openai import ApiError
+from lorikeet.gateway.wire.deadline import Deadline
+from lorikeet.gateway.wire.reply import Reply
+from lorikeet.gateway.wire.request import Request, RequestReader
+
+Handler = Callable[[Request, Reply], Awaitable[None]]
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Door(Protocol):
+    """What a connection knows of the server it belongs to."""
+
+    @property
+    def closing(self) -> bool: ...
+    def opened(self, client: ClientConnection) -> None: ...
+    def closed(self, client: ClientConnection) -> None: ...
+    def refused(self, status: int) -> None: ...
+
+
+class ClientConnection(asyncio.Protocol):
+    """A client that goes away cancels its request's task, and with it the engine's work on it."""
+
+    def __init__(self, door: Door, handler: Handler, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
+        self._door, self._handler, self._limits, self._loop = door, handler, limits, loop
+        self._reader = RequestReader(limits)
+        self._deadline = Deadline(loop, self._expired)
+        self._transport: asyncio.Transport
+        self._reply: Reply | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._refused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._door.opened(self)
+        self._deadline.set(self._limits.idle_seconds)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        was_reading = self._reader.reading
+        try:
+            request = self._reader.feed(data)
+        except ApiError as error:
+            self._refuse(error)
+            return
+        if request is not None:
+            self._answer(request)
+        elif self._reader.reading and not was_reading:
+            self._deadline.set(self._limits.request_seconds)
+        if self._reader.awaits_continue:
+            self._reader.awaits_continue = False
+            self._transport.write(CONTINUE)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._deadline.close()
+        if self._task is not None:
+            self._task.cancel()
+        self._door.closed(self)
+
+    def pause_writing(self) -> None:
+        self._deadline.set(self._limits.stall_seconds)
+        if self._reply is not None:
+            self._reply.pause()
+
+    def resume_writing(self) -> None:
+        self._deadline.clear()
+        if self._reply is not None:
+            self._reply.resume()
+
+    @property
+    def busy(self) -> bool:
+        """A request is being answered, or read."""
+        return self._task is not None or self._reader.reading
+
+    def close(self) -> None:
+        """No further request: at once, or after the one that is being answered."""
+        if self._reply is not None and not self._reply.status:
+            self._reply.keep_alive = False
+        elif not self.busy:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Time is up."""
+        self._transport.abort()
+
+    def _answer(self, request: Request) -> None:
+        self._deadline.clear()
+        self._reply = Reply(self._transport, self._reader.keep_alive and not self._door.closing)
+        self._task = self._loop.create_task(self._handle(request, self._reply))
+
+    async def _handle(self, request: Request, reply: Reply) -> None:
+        try:
+            await self._handler(request, reply)
+        finally:
+            self._task = self._reply = None
+            self._next(reply)
+
+    def _next(self, reply: Reply) -> None:
+        if self._transport.is_closing():
+            return
+        if not reply.complete:
+            self._transport.abort()
+        elif not (reply.keep_alive and self._reader.keep_alive) or self._door.closing:
+            self._transport.close()
+        else:
+            self._reader.release()
+            self._deadline.set(self._limits.idle_seconds)
+
+    def _refuse(self, error: ApiError) -> None:
+        """Answer what was no request, and listen on for a moment: closing now would reset the answer away."""
+        self._refused = True
+        self._door.refused(error.status)
+        Reply(self._transport, keep_alive=False).fail(error)
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._deadline.set(self._limits.linger_seconds)
+
+    def _expired(self) -> None:
+        if self._reader.reading and not self._refused:
+            self._refuse(ApiError(408, "the request did not arrive in time", code="timeout"))
+        else:
+            self._transport.abort()

@@ -1,0 +1,157 @@
+"""Reads a client's requests: one at a time, strictly, with bounds.
+
+llhttp refuses by itself what two parsers could read in two ways: both framings or two lengths, folded headers, bare
+line ends, spaces before colons, unknown codings. What it accepts and we do not is refused in `_check`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import httptools
+
+from lorikeet.gateway.limits import Limits
+from lorikeet.gateway.openai import ApiError
+
+Headers = list[tuple[bytes, bytes]]
+
+ONCE = (b"host", b"authorization", b"content-type", b"expect")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A whole request. Header names are in lower case."""
+
+    method: bytes
+    target: bytes
+    headers: Headers
+    body: bytes
+
+
+class RequestReader:
+    """Bytes in, requests out. The parser's callbacks are the `on_` methods."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._parser = httptools.HttpRequestParser(self)
+        self._refusal: ApiError | None = None
+        self._headers: Headers = []
+        self._body: list[bytes] = []
+        self._target = b""
+        self._head_size = self._body_size = 0
+        self._in_head = self._whole = False
+        self.reading = False
+        """A request has begun and is not whole."""
+        self.keep_alive = True
+        """Whether another request may follow the last one."""
+        self.awaits_continue = False
+        """The client sends the body only when told to."""
+
+    def feed(self, data: bytes) -> Request | None:
+        """The request that `data` completes. Raises ApiError for one that is refused: then the connection is done.
+
+        Until `release`, what follows a whole request is not read: a second request on its heels (pipelining) or
+        garbage only ends `keep_alive`. So no reading of the bytes can make two requests of one.
+        """
+        if self._whole and not self.keep_alive:
+            return None
+        had_request = self._whole
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._refuse(400, "protocol upgrades are not served")
+        except httptools.HttpParserError as error:
+            self._broken(error)
+        self._count_head(data)
+        if self._refusal is not None:
+            raise self._refusal
+        return self._request() if self._whole and not had_request else None
+
+    def release(self) -> None:
+        """The last request is answered: read the next."""
+        self._whole = False
+
+    def _broken(self, error: httptools.HttpParserError) -> None:
+        if self._whole:
+            self.keep_alive = False
+        else:
+            self._refuse(400, f"not HTTP/1.1: {error}")
+
+    def _count_head(self, data: bytes) -> None:
+        # A header that does not end is kept by the parser and seen by no callback: count what went in.
+        if self._in_head:
+            self._head_size += len(data)
+            if self._head_size > self._limits.head_bytes:
+                self._refuse(431, f"the request's head has more than {self._limits.head_bytes} bytes")
+
+    def _request(self) -> Request:
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body = []
+        return Request(self._parser.get_method(), self._target, self._headers, body)
+
+    def on_message_begin(self) -> None:
+        if self._whole:
+            self.keep_alive = False
+            return
+        self._headers, self._body, self._target = [], [], b""
+        self._head_size = self._body_size = 0
+        self._in_head = self.reading = True
+        self.awaits_continue = False
+
+    def on_url(self, url: bytes) -> None:
+        if not self._whole:
+            self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # After the head these are trailers, which nobody needs.
+        if self._in_head and not self._whole:
+            self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        if self._whole:
+            return
+        self._in_head = False
+        self._check(dict(self._headers))
+
+    def on_body(self, body: bytes) -> None:
+        if self._whole or self._refusal is not None:
+            return
+        self._body_size += len(body)
+        if self._body_size > self._limits.body_bytes:
+            self._too_large()
+        else:
+            self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        if self._whole:
+            return
+        self._whole, self.reading, self.awaits_continue = True, False, False
+        self.keep_alive = self._parser.should_keep_alive()
+
+    def _check(self, headers: dict[bytes, bytes]) -> None:
+        """Refuse what llhttp accepts and this gateway does not."""
+        names = [name for name, _ in self._headers]
+        if self._parser.get_http_version() != "1.1":
+            self._refuse(505, "only HTTP/1.1 is served")
+        elif len(names) > self._limits.headers:
+            self._refuse(431, f"the request has more than {self._limits.headers} headers")
+        elif b"host" not in headers:
+            self._refuse(400, "the Host header is missing")
+        elif twice := next((name for name in ONCE if names.count(name) > 1), None):
+            self._refuse(400, f"the header {twice.decode()} is given twice")
+        elif b"upgrade" in headers or self._parser.get_method() == b"CONNECT":
+            self._refuse(400, "protocol upgrades are not served")
+        elif b"content-encoding" in headers:
+            self._refuse(415, "a compressed body is not read")
+        elif headers.get(b"expect", b"100-continue").lower() != b"100-continue":
+            self._refuse(417, "the only expectation that is met is 100-continue")
+        elif int(headers.get(b"content-length", b"0")) > self._limits.body_bytes:
+            self._too_large()
+        else:
+            self.awaits_continue = b"expect" in headers
+
+    def _too_large(self) -> None:
+        self._refuse(413, f"the body has more than {self._limits.body_bytes} bytes")
+
+    def _refuse(self, status: int, message: str) -> None:
+        self._refusal = self._refusal or ApiError(status, message, code="bad_request")

@@ -1,0 +1,68 @@
+"""The listening side: every client's connection, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from lorikeet.gateway.limits import Limits
+from lorikeet.gateway.wire.client import ClientConnection, Handler
+
+POLL_SECONDS = 0.05
+
+
+class WireServer:
+    """Accepts clients on `host`:`port` and gives each whole request to `handler`."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        limits: Limits,
+        loop: asyncio.AbstractEventLoop,
+        refused: Callable[[int], None] = lambda status: None,
+    ) -> None:
+        self._handler, self._limits, self._loop = handler, limits, loop
+        self._clients: set[ClientConnection] = set()
+        self._listener: asyncio.Server | None = None
+        self.closing = False
+        """Every reply from now on is its connection's last."""
+        self.refused = refused
+        """Told the status of each answer to what was no request."""
+
+    async def listen(self, host: str, port: int) -> int:
+        """Accept clients; the port that was bound (another than 0)."""
+        self._listener = await self._loop.create_server(self._connection, host, port, backlog=1024)
+        bound: int = self._listener.sockets[0].getsockname()[1]
+        return bound
+
+    async def drain(self, linger: float, grace: float) -> None:
+        """End without failing anybody, in seconds.
+
+        For `linger` new clients are still served, because the news that we go travels slowly, but each reply closes
+        its connection. Then nobody is accepted, and what is in flight has `grace` to end.
+        """
+        self.closing = True
+        await asyncio.sleep(linger)
+        if self._listener is not None:
+            self._listener.close()
+        until = self._loop.time() + grace
+        while self._clients and self._loop.time() < until:
+            self._close_clients()
+            await asyncio.sleep(POLL_SECONDS)
+        for client in list(self._clients):
+            client.abort()
+
+    def opened(self, client: ClientConnection) -> None:
+        """A client came."""
+        self._clients.add(client)
+
+    def closed(self, client: ClientConnection) -> None:
+        """A client went."""
+        self._clients.discard(client)
+
+    def _connection(self) -> ClientConnection:
+        return ClientConnection(self, self._handler, self._limits, self._loop)
+
+    def _close_clients(self) -> None:
+        for client in list(self._clients):
+            client.close()
