@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The wires: one bridge, a network namespace and a link per machine, the host as everybody's gateway.
+# The wires: one bridge, and from it a link into each machine's network namespace; the host is everybody's gateway.
 
 bridge_up() {
   ip link show "$BRIDGE" >/dev/null 2>&1 && return
@@ -27,32 +27,26 @@ bridge_down() {
   rm -f "$STATE/ip_forward.before"
 }
 
-# plug_in MACHINE: its namespace, and in it eth0 with its address.
+# plug_in MACHINE HOST_PID: run in a new network namespace: gives it eth0 with the machine's address, whose other end goes to
+# the bridge in HOST_PID's namespace. Namespace and link need no clean-up: both end with the last process in the machine.
 plug_in() {
   local name
   name=$(host_name "$1")
-  ip netns add "$name"
-  ip link add "$name" type veth peer name eth0 netns "$name"
-  ip link set "$name" master "$BRIDGE" up
-  ip -n "$name" link set lo up
-  ip -n "$name" address add "$(address_of "$1")/24" dev eth0
-  ip -n "$name" link set eth0 up
-  ip -n "$name" route add default via "$NETWORK.1"
-}
-
-unplug() {
-  local name
-  name=$(host_name "$1")
-  ip link delete "$name" 2>/dev/null || true
-  ip netns delete "$name" 2>/dev/null || true
+  ip link add eth0 type veth peer name "$name" netns "$2"
+  nsenter --target "$2" --net ip link set "$name" master "$BRIDGE" up
+  ip link set lo up
+  ip address add "$(address_of "$1")/24" dev eth0
+  ip link set eth0 up
+  ip route add default via "$NETWORK.1"
 }
 
 # route_pods NODE=SUBNET…: what a cloud's route table does: every machine learns where each pod subnet lives.
 route_pods() {
   local entry machine
-  for entry in "$@"; do
-    for machine in $(known_machines); do
-      [[ $machine == "${entry%%=*}" ]] || ip -n "$(host_name "$machine")" route replace "${entry#*=}" via "$(address_of "${entry%%=*}")"
+  for machine in $(known_machines); do
+    for entry in "$@"; do
+      [[ $machine == "${entry%%=*}" ]] || nsenter --target "$(pid_of "$machine")" --net \
+        ip route replace "${entry#*=}" via "$(address_of "${entry%%=*}")"
     done
   done
 }

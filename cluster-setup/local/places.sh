@@ -48,11 +48,11 @@ alone() {
   LORIKEET_LOCKED=$CLUSTER exec flock --close --wait 900 "$STATE/lock" "$@"
 }
 
-# pid_of MACHINE: the host's id of the machine's process 1, nothing if it does not run. The id alone proves nothing (it may
-# have been given to another process since), so the process must also sit in the machine's network namespace.
+# pid_of MACHINE: the host's id of the machine's process 1; fails if it does not run. The id alone proves nothing (it may have
+# been given to another process since), so the process must also sit in the machine's control group.
 pid_of() {
   local pid=''
   [[ ! -s $MACHINES/$1/pid ]] || pid=$(<"$MACHINES/$1/pid")
-  [[ -n $pid && /proc/$pid/ns/net -ef /run/netns/$(host_name "$1") ]] || return 1
+  [[ -n $pid ]] && grep -qE ":/$(host_name "$1")(/|$)" "/proc/$pid/cgroup" 2>/dev/null || return 1
   echo "$pid"
 }
