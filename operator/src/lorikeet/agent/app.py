@@ -66,7 +66,7 @@ class Routes:
         try:
             await self._keeper.want(wanted)
         except Superseded as error:
-            return web.json_response({"message": str(error), "epoch": self._keeper.board.state.epoch}, status=409)
+            return web.json_response({"message": str(error), "epoch": error.epoch}, status=409)
         except OSError as error:
             return web.json_response({"message": f"the adapters volume: {error.strerror}"}, status=507)
         return web.json_response({"wanted": wanted.id})

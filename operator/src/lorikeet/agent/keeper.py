@@ -43,7 +43,11 @@ class Pace:
 
 
 class Superseded(Exception):
-    """The wanted set is of an older leader than the one we heard of."""
+    """The wanted set is of an older leader than the one we heard of, whose epoch is `epoch`."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__(f"epoch {epoch} was heard already")
+        self.epoch = epoch
 
 
 class Keeper:
@@ -80,7 +84,7 @@ class Keeper:
         async with self._writing:
             memory = self._memory
             if wanted.epoch < memory.wanted.epoch:
-                raise Superseded(f"epoch {wanted.epoch} is over, {memory.wanted.epoch} was heard")
+                raise Superseded(memory.wanted.epoch)
             if wanted != memory.wanted or not memory.told:
                 await asyncio.to_thread(self._store.remember, wanted)
             memory.heard = True

@@ -25,7 +25,6 @@ from lorikeet.api.conditions import Reason
 from lorikeet.artifacts.errors import ArtifactError, Denied, Invalid, Unavailable
 from lorikeet.artifacts.source import COMMIT, HubSource
 
-CHUNK = 1024 * 1024
 RESUMES = 3
 WAIT_LIMIT = 6 * 3600.0
 
@@ -127,7 +126,7 @@ class Hub:
             hf_raise_for_status(response)
             if sums.got and response.status_code != 206:  # the server ignored the range
                 sums.restart()
-            for chunk in response.iter_raw(CHUNK):
+            for chunk in response.iter_raw():  # as it arrives: a larger chunk would be waited for, drip by drip
                 stop.check()
                 if self._clock() > deadline:
                     took = f"it took more than {self._patience.total:g} s for {sums.file.name}"
