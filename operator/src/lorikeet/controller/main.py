@@ -48,10 +48,15 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> None:
         loops = Loops(world, settings.watch_namespaces)
         async with _health(loops, world):
             leading = asyncio.create_task(world.lease.keep(loops.start, loops.stop), name="lease")
+            serving = asyncio.create_task(handlers.serve(world.kube, world.index, loops, settings.watch_namespaces))
+            stopping = asyncio.create_task(stop.wait())
             try:
-                await handlers.serve(world.index, loops, settings.watch_namespaces, stop)
+                ended, _ = await asyncio.wait({leading, serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.gather(*ended)
             finally:
-                leading.cancel()
+                for task in (leading, serving, stopping):
+                    task.cancel()
+                await asyncio.gather(leading, serving, stopping, return_exceptions=True)
                 await loops.stop()
                 with contextlib.suppress(Exception):
                     await world.lease.release()

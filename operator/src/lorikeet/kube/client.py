@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +27,18 @@ Body = dict[str, Any]
 Query = list[tuple[str, str]]
 
 
+@dataclass(frozen=True)
+class Credentials:
+    """How somebody else in this process may speak to the same API server. Absent parts are None."""
+
+    server: str
+    ca_path: str | None
+    insecure: bool
+    token: str | None
+    certificate_path: str | None
+    private_key_path: str | None
+
+
 class Kube:
     """The API server. `async with await Kube.connect(...) as kube`."""
 
@@ -45,6 +58,20 @@ class Kube:
                 config_file=path, client_configuration=configuration
             )
         return cls(client.ApiClient(configuration))
+
+    def credentials(self) -> Credentials:
+        """Ours, as they are now: a service account's token is another every hour."""
+        chosen = self._api.configuration
+        bearer = (chosen.api_key.get("BearerToken") or chosen.api_key.get("authorization") or "").split(" ")[-1]
+        token = SERVICE_ACCOUNT.read_text().strip() if in_a_pod() else bearer
+        return Credentials(
+            server=chosen.host,
+            ca_path=chosen.ssl_ca_cert,
+            insecure=not chosen.verify_ssl,
+            token=token or None,
+            certificate_path=chosen.cert_file,
+            private_key_path=chosen.key_file,
+        )
 
     async def __aenter__(self) -> Self:
         return self

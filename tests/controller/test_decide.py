@@ -1,0 +1,206 @@
+"""What a pass decides, from tables of facts; and that it is stable, whatever the order."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lorikeet.api.loraadapter import LoRAAdapterStatus, State
+from lorikeet.api.wire import Wanted, WantedAdapter
+from lorikeet.controller.actions import Apply, Plan, Push, Resolve
+from lorikeet.controller.decide import decide
+from lorikeet.controller.seen import Adapter, Replica, Seen
+from lorikeet.controller.workload import children
+from lorikeet.testing import builders as b
+
+INSTALLATION = b.installation()
+
+
+def rendered(seen: Seen) -> Seen:
+    """The same with every child as it shall be."""
+    assert seen.server
+    kinds = {child.resource.kind: child.fingerprint for child in children(seen.server, INSTALLATION)}
+    return replace(seen, server=replace(seen.server, rendered=kinds))
+
+
+def plan(adapters: list[Adapter], replicas: list[Replica]) -> Plan:
+    return decide(rendered(b.seen(adapters, replicas)), INSTALLATION)
+
+
+def pushed(found: Plan) -> dict[str, set[tuple[str, str]]]:
+    return {
+        action.pod: {(entry.adapter, entry.uri.rsplit("@")[-1]) for entry in action.wanted.adapters}
+        for action in found.actions
+        if isinstance(action, Push)
+    }
+
+
+def told(commit: str) -> LoRAAdapterStatus:
+    """A status that routes the version of `commit`."""
+    return LoRAAdapterStatus(engine_name=b.entry(commit=commit).engine_name)
+
+
+def test_a_new_server_gets_its_keys_before_the_pods_that_mount_them() -> None:
+    found = decide(b.seen([], []), INSTALLATION)
+    kinds = [action.resource.kind for action in found.actions if isinstance(action, Apply)]
+    assert kinds == ["Secret", "Service", "Deployment"]
+
+
+def test_a_server_as_it_shall_be_is_left_alone() -> None:
+    assert plan([], []) == Plan()
+
+
+def test_an_adapter_goes_to_every_replica_whose_agent_answers() -> None:
+    replicas = [b.replica("a"), b.replica("b"), b.replica("c", state=None)]
+    assert pushed(plan([b.adapter("sql")], replicas)) == {"a": {("sql", b.COMMIT_1)}, "b": {("sql", b.COMMIT_1)}}
+
+
+def test_with_replicas_set_only_so_many_hold_it() -> None:
+    found = pushed(plan([b.adapter("sql", replicas=1)], [b.replica("a"), b.replica("b")]))
+    assert sorted(map(len, found.values())) == [1] or sorted(map(len, found.values())) == [0, 1]
+
+
+def test_a_moving_source_is_resolved_once_and_not_asked_for_again() -> None:
+    moving = b.adapter("sql", source={"uri": "hf://acme/sql@main"})
+    asked = [action for action in plan([moving], []).actions if isinstance(action, Resolve)]
+    assert [action.uri for action in asked] == ["hf://acme/sql@main"]
+    assert plan([replace(moving, asking=True)], []) == Plan()
+
+
+def test_an_unresolved_adapter_takes_nothing_from_what_serves() -> None:
+    moved = b.adapter("sql", source={"uri": "hf://acme/sql@main"}, told=told(b.COMMIT_1))
+    found = pushed(plan([replace(moved, asking=True)], [b.replica("a", b.entry())]))
+    assert found == {"a": {("sql", b.COMMIT_1)}}
+
+
+def test_a_new_version_is_wanted_beside_the_old_one() -> None:
+    changed = b.adapter("sql", source={"uri": b.source_uri("sql", b.COMMIT_2)}, told=told(b.COMMIT_1))
+    found = pushed(plan([changed], [b.replica("a", b.entry())]))
+    assert found == {"a": {("sql", b.COMMIT_1), ("sql", b.COMMIT_2)}}
+
+
+def test_the_old_version_stays_on_every_replica_until_the_new_one_is_on_all() -> None:
+    changed = b.adapter("sql", source={"uri": b.source_uri("sql", b.COMMIT_2)}, told=told(b.COMMIT_1))
+    replicas = [b.replica("a", b.entry(), b.entry(commit=b.COMMIT_2)), b.replica("b", b.entry())]
+    both = {("sql", b.COMMIT_1), ("sql", b.COMMIT_2)}
+    assert pushed(plan([changed], replicas)) == {"a": both, "b": both}
+
+
+@pytest.mark.parametrize(
+    ("heard", "wanted"),
+    [(b.COMMIT_1, {("sql", b.COMMIT_1), ("sql", b.COMMIT_2)}), (b.COMMIT_2, {("sql", b.COMMIT_2)})],
+    ids=["not yet told: both", "told: the new one"],
+)
+def test_the_old_version_goes_only_after_gateways_were_told(heard: str, wanted: set[tuple[str, str]]) -> None:
+    changed = b.adapter("sql", source={"uri": b.source_uri("sql", b.COMMIT_2)}, told=told(heard))
+    here = b.replica("a", b.entry(), b.entry(commit=b.COMMIT_2))
+    assert pushed(plan([changed], [here])) == {"a": wanted}
+
+
+def test_an_adapter_that_no_object_wants_is_dropped() -> None:
+    stale = Wanted(adapters=(WantedAdapter(adapter="sql", uri=b.source_uri("sql")),))
+    here = b.replica("a", state=b.agent_state(b.entry(), wanted=stale))
+    assert pushed(plan([], [here])) == {"a": set()}
+
+
+def test_an_adapter_whose_name_another_holds_is_not_loaded() -> None:
+    older = b.adapter("first", name="shared", created="2025-01-01T00:00:00Z")
+    younger = b.adapter("second", name="shared")
+    assert pushed(plan([younger, older], [b.replica("a")])) == {"a": {("first", b.COMMIT_1)}}
+
+
+def test_an_adapter_named_like_the_base_model_is_not_loaded() -> None:
+    assert pushed(plan([b.adapter("sql", name="base")], [b.replica("a", state=b.agent_state())])) == {"a": set()}
+
+
+def test_a_refused_argument_stops_the_rendering_but_not_the_adapters() -> None:
+    server = b.server(engine={"profile": "CPU", "extraArgs": ["--trust-remote-code"]})
+    found = decide(b.seen([b.adapter()], [b.replica("a")], server), INSTALLATION)
+    assert [type(action) for action in found.actions] == [Push]
+
+
+COMMITS = (b.COMMIT_1, b.COMMIT_2)
+NAMES = ("sql", "poet", "chat")
+
+
+@st.composite
+def facts(draw: st.DrawFn) -> Seen:
+    """Servers with any mixture of wanted, told and loaded versions."""
+    adapters = []
+    for name in draw(st.sets(st.sampled_from(NAMES))):
+        heard = draw(st.sampled_from([None, *COMMITS]))
+        status = LoRAAdapterStatus(engine_name=b.entry(name, heard).engine_name) if heard else None
+        spec = {"source": {"uri": b.source_uri(name, draw(st.sampled_from(COMMITS)))}}
+        if draw(st.booleans()):
+            spec["replicas"] = draw(st.integers(0, 3))  # type: ignore[assignment]
+        adapters.append(b.adapter(name, told=status, **spec))
+    replicas = []
+    for pod in draw(st.sets(st.sampled_from("abc"))):
+        held = [
+            b.entry(name, commit, draw(st.sampled_from([State.LOADED, State.FETCHING, State.FAILED, State.DRAINING])))
+            for name in NAMES
+            for commit in COMMITS
+            if draw(st.booleans())
+        ]
+        replicas.append(b.replica(pod, *held) if draw(st.booleans()) else b.replica(pod, state=None, ready=False))
+    return rendered(b.seen(adapters, replicas))
+
+
+def carried_out(seen: Seen, found: Plan) -> Seen:
+    """The same facts once every action has had its effect."""
+    sets = {action.pod: action.wanted for action in found.actions if isinstance(action, Push)}
+
+    def after(replica: Replica) -> Replica:
+        wanted = sets.get(replica.pod)
+        if wanted is None or replica.state is None:
+            return replica
+        old = {(entry.adapter, entry.uri): entry for entry in replica.state.adapters}
+        entries = tuple(
+            old.get((one.adapter, one.uri)) or b.entry(one.adapter, one.uri.rsplit("@")[-1], State.FETCHING)
+            for one in wanted.adapters
+        )
+        return replace(replica, state=replica.state.model_copy(update={"wanted": wanted.id, "adapters": entries}))
+
+    return replace(seen, replicas=tuple(map(after, seen.replicas)))
+
+
+@given(facts())
+@settings(max_examples=150, deadline=None)
+def test_deciding_on_the_result_of_a_plan_gives_no_plan(seen: Seen) -> None:
+    after = carried_out(seen, decide(seen, INSTALLATION))
+    assert decide(after, INSTALLATION) == Plan()
+
+
+@given(facts(), st.randoms(use_true_random=False))
+@settings(max_examples=100, deadline=None)
+def test_the_order_of_facts_does_not_matter(seen: Seen, order: random.Random) -> None:
+    shuffled = replace(
+        seen,
+        adapters=tuple(order.sample(seen.adapters, len(seen.adapters))),
+        replicas=tuple(order.sample(seen.replicas, len(seen.replicas))),
+    )
+    assert set(map(str, decide(shuffled, INSTALLATION).actions)) == set(map(str, decide(seen, INSTALLATION).actions))
+    assert pushed(decide(shuffled, INSTALLATION)) == pushed(decide(seen, INSTALLATION))
+
+
+@given(facts())
+@settings(max_examples=150, deadline=None)
+def test_what_gateways_were_told_is_never_dropped_before_its_successor_arrived(seen: Seen) -> None:
+    found = pushed(decide(seen, INSTALLATION))
+    for adapter in seen.adapters:
+        for replica in seen.replicas:
+            loaded = {
+                entry.uri.rsplit("@")[-1]: entry.engine_name
+                for entry in replica.holds(adapter.ref.name)
+                if entry.state is State.LOADED
+            }
+            wanted = adapter.pin.revision if adapter.pin else ""
+            if adapter.spec.replicas is not None or replica.pod not in found or wanted in loaded:
+                continue
+            for commit, name in loaded.items():
+                if name == adapter.told.engine_name:
+                    assert (adapter.ref.name, commit) in found[replica.pod]

@@ -1,0 +1,174 @@
+"""What statuses say, and how soon."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lorikeet.api.conditions import Condition, Problem, Reason
+from lorikeet.api.loraadapter import LoRAAdapterStatus, State
+from lorikeet.controller.carry_out import Done
+from lorikeet.controller.report import AT_ONCE, LATER, SOON, Tell, report
+from lorikeet.controller.report_adapter import adapter_status
+from lorikeet.controller.report_server import server_status
+from lorikeet.controller.seen import Adapter, Replica, Seen
+from lorikeet.testing import builders as b
+
+
+def ready(adapter: Adapter, *replicas: Replica) -> Condition:
+    return adapter_status(adapter, b.seen([adapter], replicas), b.NOW).conditions[0]
+
+
+def failed(reason: Reason, message: str, **more: object) -> Replica:
+    return b.replica("a", b.entry(state=State.FAILED, reason=reason, message=message, lasting=True, **more))
+
+
+def test_ready_when_every_replica_that_takes_requests_has_it() -> None:
+    found = ready(b.adapter(), b.replica("a", b.entry()), b.replica("b", b.entry()))
+    assert (found.status, found.reason) == ("True", "Ready")
+    assert found.message == "2 of 2 replicas serve revision 111111111111"
+
+
+def test_not_ready_while_a_replica_that_takes_requests_lacks_it() -> None:
+    found = ready(b.adapter(), b.replica("a", b.entry()), b.replica("b"))
+    assert (found.status, found.reason) == ("False", "Fetching")
+
+
+def test_a_replica_that_takes_no_requests_yet_does_not_spoil_ready() -> None:
+    starting = b.replica("b", ready=False, state=None)
+    status = adapter_status(b.adapter(), b.seen([b.adapter()], [b.replica("a", b.entry()), starting]), b.NOW)
+    loaded = next(condition for condition in status.conditions if condition.type == "Loaded")
+    assert loaded.status == "True"
+    assert (status.ready_replicas, status.desired_replicas) == (1, 2)
+
+
+def test_the_public_name_keeps_its_version_until_the_new_one_is_everywhere() -> None:
+    old = LoRAAdapterStatus(engine_name=b.entry().engine_name)
+    changed = b.adapter(source={"uri": b.source_uri("sql", b.COMMIT_2)}, told=old)
+    half = [b.replica("a", b.entry(), b.entry(commit=b.COMMIT_2)), b.replica("b", b.entry())]
+    assert adapter_status(changed, b.seen([changed], half), b.NOW).engine_name == b.entry().engine_name
+    whole = [half[0], b.replica("b", b.entry(), b.entry(commit=b.COMMIT_2))]
+    assert (
+        adapter_status(changed, b.seen([changed], whole), b.NOW).engine_name == b.entry(commit=b.COMMIT_2).engine_name
+    )
+
+
+def test_a_failed_new_version_says_that_the_old_one_still_answers() -> None:
+    old = LoRAAdapterStatus(engine_name=b.entry().engine_name)
+    changed = b.adapter(source={"uri": b.source_uri("sql", b.COMMIT_2)}, told=old)
+    broken = b.entry(commit=b.COMMIT_2, state=State.FAILED, reason=Reason.RANK_TOO_HIGH, message="rank 64, allowed 16")
+    found = ready(changed, b.replica("a", b.entry(), broken))
+    assert found.reason == "RankTooHigh"
+    assert found.message.startswith("rank 64, allowed 16; version sql@")
+
+
+@pytest.mark.parametrize(
+    ("reason", "condition", "digest"),
+    [
+        (Reason.SOURCE_NOT_FOUND, "Staged", ""),
+        (Reason.UNSAFE_FORMAT, "Staged", ""),
+        (Reason.RANK_TOO_HIGH, "Compatible", b.digest_of("x")),
+        (Reason.WRONG_BASE_MODEL, "Compatible", b.digest_of("x")),
+        (Reason.LOAD_FAILED, "Loaded", b.digest_of("x")),
+    ],
+)
+def test_a_broken_adapter_says_why_in_the_condition_it_concerns(reason: Reason, condition: str, digest: str) -> None:
+    seen = b.seen([b.adapter()], [failed(reason, "the sentence", digest=digest)])
+    conditions = {each.type: each for each in adapter_status(b.adapter(), seen, b.NOW).conditions}
+    assert (conditions[condition].status, conditions[condition].reason) == ("False", reason)
+    assert (conditions["Ready"].reason, conditions["Ready"].message) == (reason, "the sentence")
+
+
+def test_a_missing_server_is_named_with_the_next_step() -> None:
+    alone = Seen(b.SERVER, None, (b.adapter(),), (), {"sql": b.adapter().ref})
+    found = adapter_status(b.adapter(), alone, b.NOW).conditions[0]
+    assert found.reason == "ServerNotFound"
+    assert found.message == (
+        "adapter sql names server qwen, which is not in namespace default: create it or name another in "
+        "spec.modelServerRef"
+    )
+
+
+def test_the_younger_of_two_says_who_holds_the_name() -> None:
+    older = b.adapter("first", name="shared", created="2025-01-01T00:00:00Z")
+    younger = b.adapter("second", name="shared")
+    found = adapter_status(younger, b.seen([older, younger], [b.replica("a")]), b.NOW)
+    assert found.conditions[0].reason == "NameConflict"
+    assert "belongs to the older adapter first" in found.conditions[0].message
+    assert found.names == ()
+
+
+def test_a_source_that_cannot_be_resolved_says_so() -> None:
+    problem = Problem(reason=Reason.SOURCE_NOT_FOUND, message="hf://acme/sql is not on the hub", lasting=True)
+    moving = replace(b.adapter(source={"uri": "hf://acme/sql@main"}), answer=problem, asking=True)
+    found = ready(moving, b.replica("a"))
+    assert (found.reason, found.message) == ("SourceNotFound", "hf://acme/sql is not on the hub")
+
+
+def test_a_transition_time_moves_only_with_the_status() -> None:
+    first = adapter_status(b.adapter(), b.seen([b.adapter()], [b.replica("a", b.entry())]), "2026-01-01T00:00:00Z")
+    again = b.adapter(told=first)
+    later = adapter_status(again, b.seen([again], [b.replica("a", b.entry())]), "2026-02-02T00:00:00Z")
+    assert later == first
+    lost = adapter_status(again, b.seen([again], [b.replica("a")]), "2026-02-02T00:00:00Z")
+    assert lost.conditions[0].last_transition_time == "2026-02-02T00:00:00Z"
+
+
+def tell_of(before: LoRAAdapterStatus, *replicas: Replica) -> Tell:
+    adapter = b.adapter(told=before)
+    return report(b.seen([adapter], replicas), Done(), b.NOW)[0]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "delay"),
+    [
+        ([], [b.replica("a", b.entry())], AT_ONCE),
+        ([b.replica("a", b.entry())], [b.replica("a")], AT_ONCE),
+        ([b.replica("a")], [b.replica("a", b.entry(state=State.FETCHING))], LATER),
+        (
+            [b.replica("a", b.entry()), b.replica("b"), b.replica("c")],
+            [b.replica("a", b.entry()), b.replica("b", b.entry()), b.replica("c")],
+            SOON,
+        ),
+    ],
+    ids=["first replica", "lost", "progress", "one more replica"],
+)
+def test_what_routes_is_told_at_once_and_progress_later(
+    before: list[Replica], after: list[Replica], delay: float
+) -> None:
+    first = adapter_status(b.adapter(), b.seen([b.adapter()], before), b.NOW)
+    assert tell_of(first, *after).delay == delay
+
+
+def test_a_new_failure_is_worth_an_event_and_the_same_again_is_not() -> None:
+    broken = failed(Reason.NO_EFFECT, "no module of adapter sql matches")
+    first = tell_of(LoRAAdapterStatus(), broken)
+    assert first.warning
+    assert first.warning.reason == "NoEffect"
+    assert isinstance(first.status, LoRAAdapterStatus)
+    assert tell_of(first.status.model_copy(update={"rank": 99}), broken).warning is None
+
+
+def test_nothing_is_said_before_every_ready_replica_was_asked() -> None:
+    unasked = b.replica("a", state=None, asked=False)
+    assert report(b.seen([b.adapter()], [unasked]), Done(), b.NOW) == ()
+
+
+def test_a_server_counts_its_replicas_and_names_the_trouble() -> None:
+    problem = Problem(reason=Reason.UNSCHEDULABLE, message="pod b finds no node: Insufficient nvidia.com/gpu")
+    seen = b.seen([], [b.replica("a"), b.replica("b", ready=False, state=None, problem=problem)])
+    assert seen.server
+    status = server_status(seen.server, seen, 0, (), b.NOW)
+    conditions = {each.type: each for each in status.conditions}
+    assert conditions["Available"].status == "True"
+    assert conditions["Ready"].reason == "Unschedulable"
+    assert conditions["Ready"].message.endswith("Insufficient nvidia.com/gpu")
+    assert [(endpoint.pod, endpoint.ready) for endpoint in status.endpoints] == [("a", True), ("b", False)]
+
+
+def test_a_replica_whose_engine_is_silent_is_not_routed() -> None:
+    silent = b.replica("a", state=b.agent_state(engine="Unreachable"))
+    seen = b.seen([], [silent])
+    assert seen.server
+    assert server_status(seen.server, seen, 0, (), b.NOW).endpoints[0].ready is False
