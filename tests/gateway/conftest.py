@@ -28,7 +28,7 @@ def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> dict[str, LoopFactory]:
     """The loop that runs in production."""
-    return {"uvloop": asyncio.new_event_loop}
+    return {"uvloop": uvloop.new_event_loop}
 
 
 class Objects:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Protocol, cast
 
 from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.openai import ApiError
@@ -39,8 +39,7 @@ class ClientConnection(asyncio.Protocol):
         self._refused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by behaviour alone
         self._door.opened(self)
         self._deadline.set(self._limits.idle_seconds)
 
