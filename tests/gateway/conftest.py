@@ -1,4 +1,4 @@
-"""What the gateway's tests stand on: objects as the API server sends them, engines that follow a script, a client of bytes."""
+"""What the gateway's tests stand on: objects of the API server, engines that follow a script, a client of bytes."""
 
 from __future__ import annotations
 
