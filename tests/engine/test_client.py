@@ -8,6 +8,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+
 from lorikeet.engine.client import EngineClient, Reply, Timeouts, load_error
 from lorikeet.engine.errors import Refused, Unknown, Unreachable, Why
 from lorikeet.testing.adapters import BROKEN, write_adapter, write_base

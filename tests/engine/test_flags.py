@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from lorikeet.api.modelserver import ModelServerSpec
 from lorikeet.engine.flags import PROFILES, engine_command, refused_arguments
 from lorikeet.testing.engine.settings import parse as parse_as_vllm
@@ -112,8 +113,9 @@ def test_extra_arguments_come_last() -> None:
     "argument",
     [
         "--api-key", "--api_key", "--api-key=x", "--api-k", "--middleware", "--midd", "--trust-remote-code",
-        "--trust_remote", "--no-enable-lora", "--lora-modules", "--max-lora", "--api-server-count", "--host", "--ssl-keyfile",
-        "--root-path", "--compilation-config.level", "--data-parallel-size", "--data-parallel-new", "--allowed-origins", "--config",
+        "--trust_remote", "--no-enable-lora", "--lora-modules", "--max-lora", "--api-server-count", "--host",
+        "--ssl-keyfile", "--root-path", "--compilation-config.level", "--data-parallel-size", "--data-parallel-new",
+        "--allowed-origins", "--config",
         "--disable-log-stats", "--enable-log-requests", "--", "-tp", "-O3", "--load-format", "--tool-parser-plugin",
         "--worker-extension-cls", "--kv-transfer-config", "--model-class-overrides", "--grpc", "--headless", "--uds",
     ],

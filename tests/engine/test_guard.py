@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from lorikeet.engine import guard
 from lorikeet.engine.guard import (
     CONTROL_BODY_LIMIT,

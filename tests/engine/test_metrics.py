@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from lorikeet.engine.metrics import EngineMetrics, parse
 
 TEXT = """# HELP vllm:num_requests_running Number of requests in model execution batches.

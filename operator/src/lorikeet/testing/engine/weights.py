@@ -101,6 +101,10 @@ def read_header(path: Path) -> dict[str, Any]:
         header = json.loads(data)
     except ValueError as error:
         raise BadAdapter("Error while deserializing header: invalid JSON in header") from error
-    if len(data) != size or not isinstance(header, dict):
+    if len(data) != size or not isinstance(header, dict) or 8 + size + tensor_bytes(header) != path.stat().st_size:
         raise BadAdapter("Error while deserializing header: incomplete metadata, file not fully covered")
     return header
+
+
+def tensor_bytes(header: dict[str, Any]) -> int:
+    return max((tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"), default=0)
