@@ -1,4 +1,4 @@
-# Lorikeet. `make` or `make help` lists what there is; README.md says what each is for.
+# Lorikeet. `make` lists the targets; README.md says what each is for.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -7,15 +7,71 @@ VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 UV_VERSION := 0.13.9
+PYTEST = $(PY) -m pytest -c operator/pyproject.toml --rootdir .
+SHELL_SCRIPTS = git grep -lE '^\#!/usr/bin/env bash' -- . ; git ls-files '*.sh' .ci
+export CACHE
 export PATH := $(CURDIR)/$(VENV)/bin:$(CACHE)/bin:$(PATH)
 
 .PHONY: help
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# --- the Python environment -------------------------------------------------------------------------------------------
-.PHONY: venv lock
-venv: $(VENV)/.stamp ## Make .venv from the hash-locked requirements
+# --- use it -----------------------------------------------------------------------------------------------------------
+.PHONY: demo demo-down cluster-up cluster-down
+demo: venv ## From nothing to answers: cluster, images, chart, two adapters (ENGINE=vllm|sim, CLUSTER=local|kind|current)
+	@demo/up
+
+demo-down: ## End the demo; leave nothing behind but caches
+	@demo/down
+
+cluster-up: ## A real Kubernetes on this machine (WORKERS=1)
+	@cluster-setup/local/up --workers $${WORKERS:-1}
+
+cluster-down: ## End it; leave nothing behind but caches
+	@cluster-setup/local/down
+
+# --- change it --------------------------------------------------------------------------------------------------------
+.PHONY: check lint types unit generate
+check: venv ## The fast loop: lint, types, rooms, generated files, unit tests (under a minute)
+	@$(MAKE) --no-print-directory -j2 lint types unit
+
+lint: venv
+	@ruff format --config operator/pyproject.toml --check -q operator tests models
+	@ruff check --config operator/pyproject.toml -q operator tests models
+	@cd operator && lint-imports --no-cache >/tmp/lorikeet-imports.$$$$ || { cat /tmp/lorikeet-imports.$$$$; exit 1; }; rm -f /tmp/lorikeet-imports.$$$$
+	@shellcheck -x $$( { $(SHELL_SCRIPTS); } | sort -u)
+	@$(PY) -m lorikeet.api.crd --check
+	@echo "lint: ok"
+
+types: venv
+	@cd operator && mypy
+	@echo "types: ok"
+
+unit: venv
+	@$(PYTEST) -q -n 2 -m "not integration and not vllm and not e2e" tests
+
+generate: venv ## Write the CRDs and docs that come from the models
+	@$(PY) -m lorikeet.api.crd --write
+
+# --- prove it ---------------------------------------------------------------------------------------------------------
+.PHONY: test integration vllm-test e2e
+test: check integration vllm-test e2e ## Everything this project promises, shown
+
+integration: venv toolchain
+	@echo "integration: a real etcd and kube-apiserver"
+	@$(PYTEST) -q -m integration tests
+
+vllm-test: venv vllm models
+	@echo "vllm: the real engine on this machine's CPU"
+	@$(PYTEST) -q -m vllm tests
+
+e2e: venv toolchain
+	@echo "e2e: a real cluster, with the engine simulator"
+	@$(PYTEST) -q -m e2e tests
+
+# --- what the above needs ---------------------------------------------------------------------------------------------
+.PHONY: venv lock toolchain vllm models images
+venv: $(VENV)/.stamp ## The Python environment, from hash-locked requirements
 $(VENV)/.stamp: operator/requirements/dev.txt operator/pyproject.toml
 	@echo "venv: $(VENV) from operator/requirements/dev.txt"
 	@test -x $(UV) || { python3 -m venv $(VENV) && $(PY) -m pip install -q --disable-pip-version-check uv==$(UV_VERSION); }
@@ -23,8 +79,21 @@ $(VENV)/.stamp: operator/requirements/dev.txt operator/pyproject.toml
 	@$(UV) pip install -q --python $(PY) --no-deps --no-build-isolation -e operator
 	@touch $@
 
-COMPILE = $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header operator/pyproject.toml
+toolchain: ## Kubernetes, etcd, Helm and friends, built from pinned Go modules into the cache
+	@cluster-setup/local/toolchain/build
+
+vllm: venv ## The real vLLM for CPU, in an environment of its own in the cache
+	@images/engine-cpu/venv >/dev/null
+
+models: vllm ## The demo's model and adapters, trained into the cache
+	@models/train >/dev/null
+
+images: ## Our images: lorikeet, lorikeet-testing, lorikeet-engine-cpu
+	@demo/images
+
+COMPILE = $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 lock: ## Write operator/requirements/*.txt anew from pyproject.toml
-	@$(COMPILE) -o operator/requirements/runtime.txt
-	@$(COMPILE) --extra testing -c operator/requirements/runtime.txt -o operator/requirements/testing.txt
-	@$(COMPILE) --extra testing --extra dev -c operator/requirements/testing.txt -o operator/requirements/dev.txt
+	@$(COMPILE) operator/pyproject.toml -o operator/requirements/runtime.txt
+	@$(COMPILE) operator/pyproject.toml --extra testing -c operator/requirements/runtime.txt -o operator/requirements/testing.txt
+	@$(COMPILE) operator/pyproject.toml --extra testing --extra dev -c operator/requirements/testing.txt -o operator/requirements/dev.txt
+	@$(COMPILE) operator/requirements/build.in -o operator/requirements/build.txt

@@ -59,7 +59,7 @@ class Place:
         await add_pod(self.kube, self.server, name, agent.ip)
         return agent
 
-    async def create_adapter(self, name: str, **spec: object) -> Ref:
+    async def create_adapter(self, name: str, /, **spec: object) -> Ref:
         ref = Ref(self.server.namespace, name)
         await self.kube.create(LORAADAPTERS, b.adapter_body(ref, **spec))
         return ref
@@ -240,7 +240,6 @@ class TestOneServer:
             "name": "decoy",
             "labels": pod["metadata"]["labels"],
         }
-        await asyncio.to_thread(lambda: None)
         await place.kube.create(PODS, pod)
         await set_pod_status(place.kube, Ref(place.server.namespace, "decoy"), b.ready_status(decoy.ip))
         before = decoy.polls

@@ -35,9 +35,25 @@ def unknown(kind: Kind, reason: Reason, message: str) -> Finding:
     return Finding(kind, "Unknown", reason, message)
 
 
+UNDER_WAY = frozenset(
+    {
+        Reason.RESOLVING,
+        Reason.FETCHING,
+        Reason.LOADING,
+        Reason.CHECKING,
+        Reason.WAITING_FOR_ENGINE,
+        Reason.ROLLING_OUT,
+        Reason.NO_REPLICAS,
+    }
+)
+"""Reasons that mend themselves: the others are failures that somebody should hear of."""
+
+
 def ready_from(findings: Sequence[Finding], otherwise: Finding) -> Finding:
-    """Ready, derived: the first finding that is not True, else `otherwise`."""
-    bad = next((finding for finding in findings if finding.status != "True"), None)
+    """Ready, derived: the first failure, else the first finding that is not True, else `otherwise`."""
+    missing = [finding for finding in findings if finding.status != "True"]
+    failures = [finding for finding in missing if finding.status == "False" and finding.reason not in UNDER_WAY]
+    bad = next(iter([*failures, *missing]), None)
     return Finding(Kind.READY, "False", bad.reason, bad.message) if bad else otherwise
 
 

@@ -125,7 +125,9 @@ def _typed(api_version: str, kind: str) -> dict[str, str]:
 async def _woken(poke: asyncio.Event, due: float | None) -> None:
     """Wait for a poke and a moment for its company, or until `due` seconds are over."""
     try:
-        await asyncio.wait_for(poke.wait(), due)
-        await asyncio.sleep(GATHER)
+        # Not `wait_for`: before Python 3.12 it may swallow a cancellation.
+        async with asyncio.timeout(due):
+            await poke.wait()
     except TimeoutError:
         return
+    await asyncio.sleep(GATHER)

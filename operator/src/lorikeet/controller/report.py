@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from lorikeet.api.conditions import Condition, Kind, Reason
+from lorikeet.api.conditions import Condition, Kind
 from lorikeet.api.loraadapter import LoRAAdapterStatus, State
 from lorikeet.api.modelserver import ModelServerStatus
 from lorikeet.api.ref import Ref
 from lorikeet.controller.carry_out import Done
+from lorikeet.controller.conditions import UNDER_WAY
 from lorikeet.controller.report_adapter import adapter_status
 from lorikeet.controller.report_server import server_status
 from lorikeet.controller.seen import Seen
@@ -18,18 +19,6 @@ from lorikeet.kube.resource import LORAADAPTERS, MODELSERVERS, Resource
 AT_ONCE, SOON, LATER = 0.0, 0.1, 1.0
 """Seconds a changed status may wait for company: what routes does not wait, a further replica waits for the next one,
 progress waits longest, so that a burst of steps is one write."""
-
-UNDER_WAY = frozenset(
-    {
-        Reason.RESOLVING,
-        Reason.FETCHING,
-        Reason.LOADING,
-        Reason.CHECKING,
-        Reason.WAITING_FOR_ENGINE,
-        Reason.ROLLING_OUT,
-        Reason.NO_REPLICAS,
-    }
-)
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,8 @@ class Lease:
         leading = False
         while True:
             try:
-                await asyncio.wait_for(self._try(), self._terms.renew)
+                async with asyncio.timeout(self._terms.renew):
+                    await self._try()
             except (KubeError, TimeoutError) as error:
                 log.warning("lease %s: %s", self._ref, error)
             if self.held != leading:
