@@ -21,9 +21,9 @@ async def replica(tmp_path: Path) -> AsyncIterator[Replica]:
 
 
 @pytest.mark.parametrize("token", ["", "wrong", TOKEN + "x", TOKEN[:-1], "ä"])
-@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/state"), ("PUT", "/v1/wanted"), ("POST", "/v1/resolve")])
-async def test_nobody_without_the_token_is_let_in(replica: Replica, method: str, path: str, token: str) -> None:
-    assert (await replica.call(method, path, {}, token=token))[0] == 401
+async def test_nobody_without_the_token_is_let_in(replica: Replica, token: str) -> None:
+    for method, path in (("GET", "/v1/state"), ("PUT", "/v1/wanted"), ("POST", "/v1/resolve"), ("GET", "/v1/else")):
+        assert (await replica.call(method, path, {}, token=token))[0] == 401
 
 
 async def test_without_a_token_in_the_secret_nobody_is_let_in(replica: Replica) -> None:

@@ -59,7 +59,7 @@ async def agent(settings: Settings, host: str = "0.0.0.0", pace: Pace | None = N
 
 async def serve(stack: AsyncExitStack, app: web.Application, host: str, port: int) -> str:
     """Serve until the stack ends; the URL."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     await web.TCPSite(runner, host, port).start()

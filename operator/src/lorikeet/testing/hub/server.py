@@ -33,7 +33,7 @@ class Hub:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        runner = web.AppRunner(application(self._root, self.faults, self.requests), shutdown_timeout=0.1)
+        runner = web.AppRunner(application(self._root, self.faults, self.requests), shutdown_timeout=0.01)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -1,0 +1,217 @@
+"""What the agent decides, as tables, and what holds for any facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lorikeet.agent.plan import Action, Drain, Failure, Fetch, Keep, Key, Load, Policy, Remove, Seen, Unload, decide
+from lorikeet.agent.store import Staged
+from lorikeet.api.conditions import Problem, Reason
+from lorikeet.api.wire import WantedAdapter
+
+STORE = Path("/adapters/store")
+POLICY = Policy(grace=3.0, drain=60.0, fetches=2)
+A, B = Key("a", "hf://x/a@1"), Key("b", "hf://x/b@1")
+DA, DB = "a" * 64, "b" * 64
+NA, NB = f"a@{DA[:12]}", f"b@{DB[:12]}"
+RA, RB = str(STORE / DA), str(STORE / DB)
+
+
+def staged(key: Key, digest: str) -> Staged:
+    return Staged(uri=key.uri, revision="1", digest=digest, rank=8, bytes=1)
+
+
+def failed(retry_at: float | None, attempts: int = 1) -> Failure:
+    return Failure("fetch", Problem(reason=Reason.SOURCE_UNAVAILABLE, message="x"), attempts, retry_at)
+
+
+def wanted(*keys: Key) -> dict[Key, WantedAdapter]:
+    return {key: WantedAdapter(adapter=key.adapter, uri=key.uri) for key in keys}
+
+
+CALM = Seen(
+    now=100.0,
+    wanted=wanted(A, B),
+    staged={A: staged(A, DA), B: staged(B, DB)},
+    listed={NA: RA, NB: RB},
+    on_disk=frozenset({DA, DB}),
+)
+"""All is as wanted. Each row below changes one thing."""
+EMPTY = replace(CALM, staged={}, listed={}, on_disk=frozenset())
+HALF = replace(CALM, staged={B: CALM.staged[B]}, listed={NB: RB}, on_disk=frozenset({DB}))
+LESS = replace(CALM, wanted=wanted(A))
+
+ROWS: list[tuple[str, Seen, list[Action]]] = [
+    ("all as wanted", CALM, []),
+    ("nothing staged", EMPTY, [Fetch(A), Fetch(B)]),
+    ("no base model yet", replace(EMPTY, may_fetch=False), []),
+    (
+        "a fetch under way",
+        replace(EMPTY, fetching=frozenset({A})),
+        [Fetch(B)],
+    ),
+    (
+        "as many fetches as allowed",
+        replace(EMPTY, fetching=frozenset({Key("c", "c"), Key("d", "d")})),
+        [],
+    ),
+    (
+        "the same source is under way for another",
+        replace(EMPTY, wanted=wanted(Key("c", A.uri)), fetching=frozenset({A})),
+        [],
+    ),
+    (
+        "a failed fetch waits",
+        replace(HALF, failures={A: failed(101.0)}),
+        [],
+    ),
+    (
+        "a failed fetch is due",
+        replace(HALF, failures={A: failed(100.0)}),
+        [Fetch(A)],
+    ),
+    (
+        "a lasting failure waits for ever",
+        replace(HALF, failures={A: failed(None)}),
+        [],
+    ),
+    ("one load at a time", replace(CALM, listed={}), [Load(A, NA, RA)]),
+    ("no load beside another call", replace(CALM, listed={NB: RB}, calling=frozenset({"x@1"})), []),
+    ("what failed less goes first", replace(CALM, listed={}, failures={A: failed(0.0, 3)}), [Load(B, NB, RB)]),
+    ("no load without an engine", replace(CALM, listed=None), []),
+    ("no second load before the list is read again", replace(CALM, listed={NB: RB}, confirmed=frozenset({NA})), []),
+    ("an unwanted one starts to drain", LESS, [Drain(NB)]),
+    ("in its grace", replace(LESS, draining={NB: 98.0}), []),
+    ("drained", replace(LESS, draining={NB: 97.0}), [Unload(NB)]),
+    ("still busy", replace(LESS, draining={NB: 50.0}, busy=frozenset({NB})), []),
+    ("busy, but time is up", replace(LESS, draining={NB: 40.0}, busy=frozenset({NB})), [Unload(NB)]),
+    ("wanted again", replace(CALM, draining={NB: 97.0}), [Keep(NB)]),
+    (
+        "loads go before unloads",
+        replace(LESS, listed={NB: RB}, draining={NB: 0.0}),
+        [Load(A, NA, RA)],
+    ),
+    (
+        "unloaded, not yet confirmed by the list",
+        replace(LESS, confirmed=frozenset({NB})),
+        [Drain(NB)],
+    ),
+    ("gone from the list: its files go", replace(LESS, listed={NA: RA}), [Remove(DB)]),
+    ("files stay while the engine is away", replace(LESS, listed=None), []),
+    (
+        "files stay while a call is under way",
+        replace(LESS, listed={NA: RA}, calling=frozenset({NB})),
+        [],
+    ),
+    (
+        "files stay while a lost load may come true",
+        replace(LESS, listed={NA: RA}, held=frozenset({DB})),
+        [],
+    ),
+    (
+        "files stay while another name stands for them",
+        replace(LESS, listed={NA: RA, "ghost@1": RB}, draining={"ghost@1": 100.0}),
+        [],
+    ),
+    ("a name that stands for other bytes goes at once", replace(CALM, listed={NA: RB, NB: RB}), [Unload(NA)]),
+    ("foreign adapters are none of our business", replace(CALM, listed={NA: RA, NB: RB, "x": "/models/x"}), []),
+    ("never told anything", replace(CALM, wanted={}, staged={}, told=False), []),
+]
+
+
+@pytest.mark.parametrize(("seen", "actions"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
+def test_decide(seen: Seen, actions: list[Action]) -> None:
+    assert list(decide(seen, POLICY)) == actions
+
+
+def test_actions_are_sentences() -> None:
+    sentences = [str(action) for action in (Fetch(A), Load(A, NA, RA), Drain(NA), Keep(NA), Unload(NA), Remove(DA))]
+    assert sentences == [
+        "fetch a from hf://x/a@1",
+        f"load {NA}",
+        f"drain {NA}",
+        f"keep {NA}, it is wanted again",
+        f"unload {NA}",
+        f"remove the files of {DA[:12]}",
+    ]
+
+
+def carried_out(seen: Seen, actions: tuple[Action, ...]) -> Seen:
+    """The facts after perfect hands, and a while."""
+    staged_now, listed = dict(seen.staged), dict(seen.listed or {})
+    on_disk, draining = set(seen.on_disk), dict(seen.draining)
+    for action in actions:
+        match action:
+            case Fetch(key):
+                staged_now[key] = staged(key, DIGESTS[key.uri])
+                on_disk.add(DIGESTS[key.uri])
+            case Load(_, name, path):
+                listed[name] = path
+            case Unload(name):
+                del listed[name]
+            case Drain(name):
+                draining[name] = seen.now
+            case Keep(name):
+                del draining[name]
+            case Remove(digest):
+                assert not any(Path(root).name == digest for root in listed.values()), "files outlive registration"
+                if all(one.digest != digest for one in staged_now.values()):  # hands look again
+                    on_disk.discard(digest)
+    draining = {name: since for name, since in draining.items() if name in listed}
+    return replace(
+        seen, now=seen.now + 100, staged=staged_now, listed=listed, on_disk=frozenset(on_disk), draining=draining
+    )
+
+
+DIGESTS: Mapping[str, str] = {f"hf://x/{n}@1": str(n % 4) * 64 for n in range(6)}  # some sources share bytes
+KEYS = [Key(adapter, uri) for adapter in "abc" for uri in DIGESTS]
+NAMES = [f"{adapter}@{digest[:12]}" for adapter in "abcd" for digest in set(DIGESTS.values())]
+
+
+@st.composite
+def facts(draw: st.DrawFn) -> Seen:
+    keys = draw(st.lists(st.sampled_from(KEYS), unique=True, max_size=8))
+    here = draw(st.lists(st.sampled_from(KEYS), unique=True, max_size=8))
+    roots = st.sampled_from([str(STORE / digest) for digest in DIGESTS.values()] + ["/models/x"])
+    listed = draw(st.dictionaries(st.sampled_from(NAMES), roots, max_size=6))
+    pinned = {key: staged(key, DIGESTS[key.uri]) for key in here if key in keys}
+    ours = {Path(root).name for root in listed.values() if Path(root).parent == STORE}
+    disk = {one.digest for one in pinned.values()} | ours | {"9" * 64}
+    return Seen(
+        now=1000.0,
+        wanted=wanted(*keys),
+        staged=pinned,
+        listed=listed,
+        on_disk=frozenset(disk),
+        draining=draw(st.dictionaries(st.sampled_from(sorted(listed)), st.just(1000.0))) if listed else {},
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(facts())
+def test_any_state_ends_as_wanted_and_then_nothing_is_left_to_do(seen: Seen) -> None:
+    for _ in range(200):
+        actions = decide(seen, POLICY)
+        assert sum(isinstance(action, Load | Unload) for action in actions) <= 1
+        if not actions and not seen.draining:
+            break
+        seen = carried_out(seen, actions)
+    assert decide(seen, POLICY) == ()
+    expected = {f"{key.adapter}@{DIGESTS[key.uri][:12]}": str(STORE / DIGESTS[key.uri]) for key in seen.wanted}
+    assert {name: root for name, root in (seen.listed or {}).items() if seen.ours(root)} == expected
+    assert seen.on_disk == {DIGESTS[key.uri] for key in seen.wanted}
+
+
+@settings(max_examples=20, deadline=None)
+@given(facts(), st.randoms(use_true_random=False))
+def test_the_order_of_facts_does_not_matter(seen: Seen, random: object) -> None:
+    shuffled = list(seen.wanted.items())
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    other = replace(seen, wanted=dict(shuffled), listed=dict(reversed((seen.listed or {}).items())))
+    assert decide(other, POLICY) == decide(seen, POLICY)
