@@ -1,4 +1,4 @@
-"""Each sample is taken by the API server as it stands, the broken adapters too: what is wrong with those, no schema sees."""
+"""Each sample is taken as it stands, the broken adapters too: what is wrong with those, no schema sees."""
 
 from __future__ import annotations
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -22,14 +24,9 @@ with api_server() as server:
 """
 
 
-def test_nothing_outlives_a_killed_test_process() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
+def test_nothing_outlives_a_killed_test_process(tmp_path: Path) -> None:
+    command, environment = [sys.executable, "-c", PROGRAM], {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False, env=environment)
     port = urlsplit(done.stdout.strip()).port
     assert port, done.stderr
     deadline = time.monotonic() + 10
@@ -54,11 +51,9 @@ def test_a_service_account_may_do_only_what_a_role_lets_it(api: ApiServer, names
     assert f'User "system:serviceaccount:{namespace}:nobody" cannot list resource "secrets"' in done.stderr
 
 
-def test_a_missing_binary_is_named_with_the_way_to_get_it(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
+def test_a_missing_binary_is_named_with_the_way_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(MissingBinaries, match=r"etcd not found in .*: run `make toolchain`"):
-        find("etcd", folder=tmp_path_factory.mktemp("bin"))
+        find("etcd", folder=tmp_path)
 
 
 def listens(port: int) -> bool:
