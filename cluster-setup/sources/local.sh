@@ -59,12 +59,13 @@ CONTAINERD_DISABLE_APPARMOR=true
 CONTAINERD_SYSTEMD_CGROUP=false
 
 # YAML of KubeletConfiguration. failCgroupV1: the host may still be on cgroup v1, refused by default since Kubernetes 1.35.
-# Eviction: the disk is the host's, and its being 90 % full must not evict a test's pods.
+# Eviction and image collection: the disk is the host's, and its being 90 % full must cost no pod and no image.
 KUBELET_SETTINGS='
 cgroupDriver: cgroupfs
 failCgroupV1: false
 failSwapOn: false
-evictionHard: {memory.available: "100Mi", nodefs.available: "1%", imagefs.available: "1%", nodefs.inodesFree: "0%"}'
+evictionHard: {memory.available: "100Mi", nodefs.available: "1%", imagefs.available: "1%", nodefs.inodesFree: "0%"}
+imageGCHighThresholdPercent: 100'
 
 # YAML of KubeProxyConfiguration. conntrack: the limits are the whole kernel's and a machine may not write them; 0 leaves them.
 KUBE_PROXY_SETTINGS='

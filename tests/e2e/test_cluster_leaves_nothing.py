@@ -28,9 +28,7 @@ def ends_even_when_the_test_fails() -> Iterator[None]:
 def test_a_cluster_that_went_up_and_down_leaves_nothing_on_the_host() -> None:
     before = observe_host()
     cluster_setup("up")
-    cluster_setup("forward", # Also in a running cluster: its mounts are in its machines' namespaces, and another cluster may have set the sysctl.
-INVISIBLE = {"mounts", "sysctls"}
-PORT, NODE_PORT)
+    cluster_setup("forward", PORT, NODE_PORT)
     while_up = observe_host()
     cluster_setup("down", "--images")
 
