@@ -11,13 +11,14 @@ from pydantic import Field
 
 from lorikeet.api import crd
 from lorikeet.api.conditions import Reason
+from lorikeet.api.kinds import definitions
 from lorikeet.api.reasons import EXPLAINED
 from lorikeet.api.rules import pattern_says
 from lorikeet.api.schema import structural
 from lorikeet.api.shape import Shape
 
 REPOSITORY = Path(__file__).parents[2]
-SCHEMAS = {definition.kind: crd.root_schema(definition) for definition in crd.definitions()}
+SCHEMAS = {definition.kind: crd.root_schema(definition) for definition in definitions()}
 
 
 class Inner(Shape):

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from lorikeet.api.crd import definitions, manifest
+from lorikeet.api.crd import manifest
+from lorikeet.api.kinds import definitions
 from lorikeet.testing.apiserver.binaries import find
 
 Body = dict[str, Any]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lorikeet.api.crd import definitions
+from lorikeet.api.kinds import definitions
 from lorikeet.api.loraadapter import LoRAAdapterSpec
 from lorikeet.api.modelserver import ModelServerSpec
 from lorikeet.testing.apiserver import ApiServer

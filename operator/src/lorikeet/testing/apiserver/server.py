@@ -17,7 +17,8 @@ from typing import Any
 
 import yaml
 
-from lorikeet.api.crd import definitions, manifest
+from lorikeet.api.crd import manifest
+from lorikeet.api.kinds import definitions
 from lorikeet.testing.apiserver import flags
 from lorikeet.testing.apiserver.binaries import find
 from lorikeet.testing.apiserver.kubeconfig import write_kubeconfig
