@@ -65,7 +65,8 @@ class AdapterState(Shape):
     reason: Reason | None = None
     message: str = ""
     lasting: bool = False
-    """With Failed: the same input fails again, so the agent does not try before it changes."""
+    """With Failed: the same input fails again, so the agent does not try before it changes. A source that says no (not
+    found, gated, no token) can change its mind unseen: it is asked again every ten minutes."""
     since: str = ""
 
 
