@@ -28,7 +28,7 @@ bridge_down() {
 }
 
 # plug_in MACHINE HOST_PID: run in a new network namespace: gives it eth0 with the machine's address, whose other end goes to
-# the bridge in HOST_PID's namespace. Namespace and link need no clean-up: both end with the last process in the machine.
+# the bridge in HOST_PID's namespace. The namespace needs no clean-up: it ends with the last process in the machine.
 plug_in() {
   local name
   name=$(host_name "$1")
