@@ -24,9 +24,7 @@ SECONDS = 5.0
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
-def pytest_asyncio_loop_factories(
-    config: pytest.Config, item: pytest.Item
-) -> dict[str, LoopFactory]:
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, LoopFactory]:
     """The loop that runs in production."""
     return {"uvloop": uvloop.new_event_loop}
 
@@ -46,10 +44,7 @@ class Objects:
         created: str = "2026-01-01T00:00:00Z",
         unready: tuple[str, ...] = (),
     ) -> dict[str, Any]:
-        rows = [
-            {"pod": p, "address": a, "ready": p not in unready}
-            for p, a in (endpoints or {}).items()
-        ]
+        rows = [{"pod": p, "address": a, "ready": p not in unready} for p, a in (endpoints or {}).items()]
         meta = {
             "namespace": namespace,
             "name": name,
@@ -75,10 +70,7 @@ class Objects:
         state: str = "Loaded",
     ) -> dict[str, Any]:
         """`pods`: pod → digest."""
-        replicas = [
-            {"pod": pod, "digest": digest, "state": state}
-            for pod, digest in (pods or {}).items()
-        ]
+        replicas = [{"pod": pod, "digest": digest, "state": state} for pod, digest in (pods or {}).items()]
         status = {
             "engineName": engine_name(name, DIGEST) if engine is None else engine,
             "names": list((name,) if names is None else names),
@@ -116,18 +108,13 @@ class Heard:
     @property
     def headers(self) -> dict[str, str]:
         lines = self.head.split("\r\n")[1:]
-        return {
-            name.lower(): value
-            for name, _, value in (line.partition(": ") for line in lines if line)
-        }
+        return {name.lower(): value for name, _, value in (line.partition(": ") for line in lines if line)}
 
 
 Script = Callable[[Heard, asyncio.StreamWriter], Awaitable[None]]
 
 
-def reply(
-    body: bytes = b'{"ok":true}', status: str = "200 OK", headers: str = ""
-) -> Script:
+def reply(body: bytes = b'{"ok":true}', status: str = "200 OK", headers: str = "") -> Script:
     """Answer with a whole JSON body and keep the connection."""
     head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{headers}content-length: {len(body)}\r\n\r\n"
     return say(head.encode() + body)
@@ -155,21 +142,22 @@ class ScriptedEngine:
     left: asyncio.Event = field(default_factory=asyncio.Event)
     """A client has gone."""
 
-    async def serve(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def start(self) -> None:
+        self._listener = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+        self.address = f"127.0.0.1:{self._listener.sockets[0].getsockname()[1]}"
+
+    def stop_listening(self) -> None:
+        self._listener.close()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         try:
             while not writer.is_closing():
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
                 heard = Heard(head, b"")
-                heard.body = await reader.readexactly(
-                    int(heard.headers.get("content-length", "0"))
-                )
+                heard.body = await reader.readexactly(int(heard.headers.get("content-length", "0")))
                 self.heard.append(heard)
-                script = (
-                    self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
-                )
+                script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
                 await script(heard, writer)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -221,18 +209,12 @@ class Client:
             headers,
         )
 
-    async def post(
-        self, body: bytes, path: str = "/v1/completions", headers: str = ""
-    ) -> Answer:
+    async def post(self, body: bytes, path: str = "/v1/completions", headers: str = "") -> Answer:
         head = f"POST {path} HTTP/1.1\r\nhost: gw\r\nconnection: close\r\n{headers}content-length: {len(body)}\r\n\r\n"
         return parsed(await self.raw(head.encode() + body))
 
     async def get(self, path: str) -> Answer:
-        return parsed(
-            await self.raw(
-                f"GET {path} HTTP/1.1\r\nhost: gw\r\nconnection: close\r\n\r\n".encode()
-            )
-        )
+        return parsed(await self.raw(f"GET {path} HTTP/1.1\r\nhost: gw\r\nconnection: close\r\n\r\n".encode()))
 
 
 def parsed(data: bytes) -> Answer:
@@ -255,9 +237,7 @@ class Stack:
 
     def route(self, *engines: ScriptedEngine) -> None:
         """Server `qwen` on these engines (pods pod-0, pod-1, …), each with adapter `sql`."""
-        pods = {
-            f"pod-{number}": engine.address for number, engine in enumerate(engines)
-        }
+        pods = {f"pod-{number}": engine.address for number, engine in enumerate(engines)}
         self.put(
             Objects.server(endpoints=pods),
             Objects.adapter(pods=dict.fromkeys(pods, DIGEST)),
@@ -266,18 +246,17 @@ class Stack:
 
 @pytest.fixture
 async def make_engine() -> AsyncIterator[Callable[..., Awaitable[ScriptedEngine]]]:
-    servers: list[asyncio.Server] = []
+    engines: list[ScriptedEngine] = []
 
     async def make(*scripts: Script) -> ScriptedEngine:
         engine = ScriptedEngine(list(scripts) or [reply()])
-        server = await asyncio.start_server(engine.serve, "127.0.0.1", 0)
-        servers.append(server)
-        engine.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await engine.start()
+        engines.append(engine)
         return engine
 
     yield make
-    for server in servers:
-        server.close()
+    for engine in engines:
+        engine.stop_listening()
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lorikeet.gateway.body import REFUSED, parse
@@ -42,25 +42,18 @@ def test_only_the_bytes_of_the_models_name_change(body: bytes, spliced: bytes) -
     assert parse(body).of(ENGINE) == spliced
 
 
+TEXT = st.text('model"\\{}[]:, é\u2028\n', max_size=12)
 JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**53), 2**53)
-    | st.text()
-    | st.sampled_from(["model", '"model":', "\\"]),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(st.text() | st.just("model"), inner, max_size=4)
-    ),
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXT | st.sampled_from(["model", '"model":', "\\"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT | st.just("model"), inner, max_size=4),
     max_leaves=12,
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     before=st.dictionaries(
-        st.text().filter(
-            lambda key: key not in ("model", "messages") and key not in REFUSED
-        ),
+        st.text().filter(lambda key: key not in ("model", "messages") and key not in REFUSED),
         JSON,
     ),
     name=st.text(min_size=1, max_size=20),
@@ -97,12 +90,10 @@ def test_whatever_is_around_it_an_engine_reads_the_same_body_with_another_model(
         (b'{"\\u006Dodel":"a","mode\\u006C":"b"}', "model"),
         (b'{"model":"a","model":{"x":1}}', "model"),
         (b'{"model":{"x":1},"model":"a"}', "model"),
-        (b'{"model":"a","x":[{"model":1}' + b",[]" * 250_000 + b"]}", "model"),
+        (b'{"model":"a","x":[{"model":1}' + b",[]" * 60_000 + b"]}", "model"),
     ],
 )
-def test_a_body_that_two_parsers_could_read_in_two_ways_is_refused(
-    body: bytes, param: str | None
-) -> None:
+def test_a_body_that_two_parsers_could_read_in_two_ways_is_refused(body: bytes, param: str | None) -> None:
     with pytest.raises(ApiError) as refused:
         parse(body)
     assert (refused.value.status, refused.value.param) == (400, param)
@@ -127,11 +118,7 @@ def test_fields_that_reach_into_the_engine_are_refused_by_name(field: str) -> No
 )
 def test_an_engine_fetches_nothing_for_a_client(part: dict[str, object]) -> None:
     with pytest.raises(ApiError) as refused:
-        parse(
-            json.dumps(
-                {"model": "a", "messages": [{"role": "user", "content": [part]}]}
-            ).encode()
-        )
+        parse(json.dumps({"model": "a", "messages": [{"role": "user", "content": [part]}]}).encode())
     assert (refused.value.status, refused.value.param) == (400, "messages")
 
 

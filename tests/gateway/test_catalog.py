@@ -25,11 +25,7 @@ def catalog_of(*bodies: dict[str, Any]) -> Catalog:
 def asks(catalog: Catalog, name: str) -> list[tuple[str, str]] | None:
     """(address, what the engine is asked for) of each target; None where the name means nothing."""
     route = catalog.find(name)
-    return (
-        None
-        if route is None
-        else [(target.address, target.model) for target in route.targets]
-    )
+    return None if route is None else [(target.address, target.model) for target in route.targets]
 
 
 def test_an_adapter_is_on_the_ready_replicas_that_have_the_served_version_loaded(
@@ -55,9 +51,7 @@ def test_without_the_served_version_the_one_that_most_replicas_have_answers(
     ]
 
 
-@pytest.mark.parametrize(
-    "state", ["Fetching", "Staged", "Loading", "Draining", "Failed"]
-)
+@pytest.mark.parametrize("state", ["Fetching", "Staged", "Loading", "Draining", "Failed"])
 def test_a_version_that_is_not_loaded_answers_nothing(objects: Any, state: str) -> None:
     adapter = objects.adapter(pods={"pod-0": objects.digest}, state=state)
     assert asks(catalog_of(objects.server(endpoints=PODS), adapter), "sql") == []
@@ -66,9 +60,7 @@ def test_a_version_that_is_not_loaded_answers_nothing(objects: Any, state: str) 
 def test_an_adapter_of_a_server_that_is_not_there_is_known_and_not_ready(
     objects: Any,
 ) -> None:
-    assert (
-        asks(catalog_of(objects.adapter(pods={"pod-0": objects.digest})), "sql") == []
-    )
+    assert asks(catalog_of(objects.adapter(pods={"pod-0": objects.digest})), "sql") == []
 
 
 def test_a_base_model_is_on_every_ready_replica_under_its_public_name(
@@ -82,17 +74,13 @@ def test_a_base_model_is_on_every_ready_replica_under_its_public_name(
 
 
 def test_every_name_of_status_means_the_adapter_and_no_other_does(objects: Any) -> None:
-    catalog = catalog_of(
-        objects.server(endpoints=PODS), objects.adapter(names=("acme/sql", "alias"))
-    )
+    catalog = catalog_of(objects.server(endpoints=PODS), objects.adapter(names=("acme/sql", "alias")))
     assert [asks(catalog, name) for name in ("acme/sql", "alias", "ns:alias")] == [
         [],
         [],
         [],
     ]
-    assert [asks(catalog, name) for name in ("sql", "ns:sql", "other:alias", "")] == [
-        None
-    ] * 4
+    assert [asks(catalog, name) for name in ("sql", "ns:sql", "other:alias", "")] == [None] * 4
 
 
 def test_between_namespaces_the_older_object_has_the_short_name_whatever_came_first(
@@ -101,9 +89,7 @@ def test_between_namespaces_the_older_object_has_the_short_name_whatever_came_fi
     def one(namespace: str, created: str) -> list[dict[str, Any]]:
         endpoint = {f"{namespace}-0": f"{namespace}:8000"}
         return [
-            objects.server(
-                namespace=namespace, endpoints=endpoint, model=f"base-{namespace}"
-            ),
+            objects.server(namespace=namespace, endpoints=endpoint, model=f"base-{namespace}"),
             objects.adapter(
                 namespace=namespace,
                 pods={f"{namespace}-0": objects.digest},
@@ -121,16 +107,12 @@ def test_between_namespaces_the_older_object_has_the_short_name_whatever_came_fi
         ]
         assert catalog.names() == ["a:sql", "base-a", "base-b", "sql"]
         catalog.drop(AdapterRow, Ref("b", "sql"))
-        assert asks(catalog, "sql") == [("a:8000", "sql@3f9c1a7d20b4")], (
-            "the next oldest takes over"
-        )
+        assert asks(catalog, "sql") == [("a:8000", "sql@3f9c1a7d20b4")], "the next oldest takes over"
         assert asks(catalog, "b:sql") is None
 
 
 def test_a_deleted_adapters_names_go_at_once(objects: Any) -> None:
-    catalog = catalog_of(
-        objects.server(endpoints=PODS), objects.adapter(pods={"pod-0": objects.digest})
-    )
+    catalog = catalog_of(objects.server(endpoints=PODS), objects.adapter(pods={"pod-0": objects.digest}))
     catalog.drop(AdapterRow, Ref("ns", "sql"))
     assert asks(catalog, "sql") is None
     assert catalog.names() == ["base"]
@@ -143,19 +125,13 @@ def test_a_route_follows_each_change_of_both_its_objects(objects: Any) -> None:
     assert asks(catalog, "sql") == [("10.0.0.1:8000", "sql@3f9c1a7d20b4")]
     catalog.put(ServerRow.parse(objects.server(endpoints={"pod-0": "10.9.9.9:8000"})))
     assert asks(catalog, "sql") == [("10.9.9.9:8000", "sql@3f9c1a7d20b4")]
-    catalog.put(
-        AdapterRow.parse(
-            objects.adapter(pods={"pod-0": OLD}, engine="sql@aaaaaaaaaaaa")
-        )
-    )
+    catalog.put(AdapterRow.parse(objects.adapter(pods={"pod-0": OLD}, engine="sql@aaaaaaaaaaaa")))
     assert asks(catalog, "sql") == [("10.9.9.9:8000", "sql@aaaaaaaaaaaa")]
     catalog.drop(ServerRow, Ref("ns", "qwen"))
     assert asks(catalog, "sql") == []
 
 
 def test_a_renamed_adapter_leaves_its_old_name(objects: Any) -> None:
-    catalog = catalog_of(
-        objects.server(endpoints=PODS), objects.adapter(names=("one",))
-    )
+    catalog = catalog_of(objects.server(endpoints=PODS), objects.adapter(names=("one",)))
     catalog.put(AdapterRow.parse(objects.adapter(names=("two",))))
     assert (asks(catalog, "one"), asks(catalog, "two")) == (None, [])

@@ -14,9 +14,7 @@ from lorikeet.gateway.rows import AdapterRow, ServerRow
 from lorikeet.kube.watch import Change, Changed, Gone, Listed
 
 
-async def follow(
-    catalog: Catalog, *changes: Change, namespace: str | None = None
-) -> Feed:
+async def follow(catalog: Catalog, *changes: Change, namespace: str | None = None) -> Feed:
     async def stream() -> AsyncIterator[Change]:
         for change in changes:
             yield change

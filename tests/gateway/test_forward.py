@@ -23,33 +23,22 @@ async def test_an_adapter_is_asked_by_its_engine_name_and_the_rest_of_the_body_i
 ) -> None:
     engine = await make_engine()
     stack.route(engine)
-    answer = await stack.client.post(
-        b'{ "n":1.0, "model" : "sql", "seed": 12345678901234567890123 }'
-    )
+    answer = await stack.client.post(b'{ "n":1.0, "model" : "sql", "seed": 12345678901234567890123 }')
     assert (answer.status, answer.body) == (200, b'{"ok":true}')
-    assert (
-        engine.heard[0].body
-        == b'{ "n":1.0, "model" : "sql@3f9c1a7d20b4", "seed": 12345678901234567890123 }'
-    )
+    assert engine.heard[0].body == b'{ "n":1.0, "model" : "sql@3f9c1a7d20b4", "seed": 12345678901234567890123 }'
 
 
-async def test_the_base_model_is_asked_by_its_public_name(
-    stack: Any, make_engine: Any
-) -> None:
+async def test_the_base_model_is_asked_by_its_public_name(stack: Any, make_engine: Any) -> None:
     engine = await make_engine()
     stack.route(engine)
     assert (await stack.client.ask("base")).status == 200
     assert engine.heard[0].model == "base"
 
 
-async def test_engines_get_the_servers_key_and_none_of_the_clients_headers(
-    stack: Any, make_engine: Any
-) -> None:
+async def test_engines_get_the_servers_key_and_none_of_the_clients_headers(stack: Any, make_engine: Any) -> None:
     engine = await make_engine()
     stack.route(engine)
-    await stack.client.ask(
-        headers="authorization: Bearer sk-client\r\ncookie: a=b\r\nx-request-id: 7\r\n"
-    )
+    await stack.client.ask(headers="authorization: Bearer sk-client\r\ncookie: a=b\r\nx-request-id: 7\r\n")
     key = derive(b"r" * 32, Purpose.INFERENCE, Ref("ns", "qwen"), "uid-qwen")
     heard = engine.heard[0].headers
     assert heard["authorization"] == f"Bearer {key}"
@@ -65,31 +54,21 @@ async def test_engines_get_the_servers_key_and_none_of_the_clients_headers(
 async def test_of_an_engines_headers_the_client_sees_only_its_own_business(
     stack: Any, make_engine: Any, reply_with: Any
 ) -> None:
-    stack.route(
-        await make_engine(
-            reply_with(
-                headers="x-lorikeet-boot: 1\r\nserver: uvicorn\r\nretry-after: 3\r\n"
-            )
-        )
-    )
+    stack.route(await make_engine(reply_with(headers="x-lorikeet-boot: 1\r\nserver: uvicorn\r\nretry-after: 3\r\n")))
     head = (await stack.client.ask()).head.lower()
     assert "retry-after: 3" in head
     assert "boot" not in head
     assert "uvicorn" not in head
 
 
-async def test_a_client_error_of_the_engine_is_the_clients(
-    stack: Any, make_engine: Any, reply_with: Any
-) -> None:
+async def test_a_client_error_of_the_engine_is_the_clients(stack: Any, make_engine: Any, reply_with: Any) -> None:
     body = b'{"error":{"message":"max_tokens is too large","type":"BadRequestError","code":400}}'
     stack.route(await make_engine(reply_with(body, "400 Bad Request")))
     answer = await stack.client.ask()
     assert (answer.status, answer.body) == (400, body)
 
 
-async def test_connections_to_an_engine_are_used_again(
-    stack: Any, make_engine: Any
-) -> None:
+async def test_connections_to_an_engine_are_used_again(stack: Any, make_engine: Any) -> None:
     engine = await make_engine()
     stack.route(engine)
     for _ in range(5):
@@ -108,9 +87,7 @@ async def test_a_spare_connection_that_the_engine_closed_meanwhile_costs_the_cli
     assert len(engine.heard) == 3
 
 
-async def test_a_stale_row_goes_to_the_next_replica(
-    stack: Any, make_engine: Any, reply_with: Any
-) -> None:
+async def test_a_stale_row_goes_to_the_next_replica(stack: Any, make_engine: Any, reply_with: Any) -> None:
     stale, good = (
         await make_engine(reply_with(STALE, "404 Not Found")),
         await make_engine(),
@@ -162,9 +139,24 @@ async def test_a_request_that_takes_engines_down_is_not_carried_through_all_of_t
     assert sum(len(engine.heard) for engine in engines) == 2
 
 
-async def test_a_known_model_without_a_replica_is_503_with_retry_after(
-    stack: Any, objects: Any
+async def test_an_engine_that_a_request_takes_down_on_a_spare_connection_counts_as_taken_down(
+    stack: Any, make_engine: Any, reply_with: Any
 ) -> None:
+    async def die(_: Any, writer: asyncio.StreamWriter) -> None:
+        for engine in engines:
+            engine.stop_listening()
+        writer.transport.abort()
+
+    engines: list[Any] = []
+    engines += [await make_engine(reply_with(), die) for _ in range(5)]
+    stack.route(*engines)
+    await asyncio.gather(*(stack.client.ask() for _ in range(5)))
+    assert [len(engine.heard) for engine in engines] == [1] * 5
+    assert (await stack.client.ask()).status == 503
+    assert sum(len(engine.heard) for engine in engines) == 7
+
+
+async def test_a_known_model_without_a_replica_is_503_with_retry_after(stack: Any, objects: Any) -> None:
     stack.put(objects.server(), objects.adapter())
     answer = await stack.client.ask()
     assert answer.status == 503
@@ -172,9 +164,7 @@ async def test_a_known_model_without_a_replica_is_503_with_retry_after(
     assert "sql" in answer.json()["error"]["message"]
 
 
-async def test_an_unknown_model_is_404_with_close_matches(
-    stack: Any, make_engine: Any
-) -> None:
+async def test_an_unknown_model_is_404_with_close_matches(stack: Any, make_engine: Any) -> None:
     engine = await make_engine()
     stack.route(engine)
     answer = await stack.client.ask("sqll")
@@ -204,10 +194,7 @@ async def test_a_stream_is_relayed_event_by_event(stack: Any, make_engine: Any) 
     stack.route(await make_engine(script))
     reader, writer = await asyncio.open_connection("127.0.0.1", stack.client.port)
     body = b'{"model":"sql","stream":true}'
-    writer.write(
-        b"POST /v1/completions HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n%b"
-        % (len(body), body)
-    )
+    writer.write(b"POST /v1/completions HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
     async with asyncio.timeout(5):
         await reader.readuntil(b"data: 1\n\n")
         go_on.set()
@@ -231,22 +218,14 @@ async def test_a_stream_cut_inside_an_event_ends_in_an_error_event_after_whole_o
     assert len(engine.heard) == 1, "never asked again once the client has seen a byte"
 
 
-async def test_a_whole_reply_that_is_cut_is_seen_as_cut(
-    stack: Any, make_engine: Any, say_bytes: Any
-) -> None:
-    stack.route(
-        await make_engine(
-            say_bytes(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", close=True)
-        )
-    )
+async def test_a_whole_reply_that_is_cut_is_seen_as_cut(stack: Any, make_engine: Any, say_bytes: Any) -> None:
+    stack.route(await make_engine(say_bytes(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", close=True)))
     answer = await stack.client.ask()
     assert "content-length: 100" in answer.head
     assert answer.body == b"{"
 
 
-async def test_bad_replies_of_engines_never_reach_the_client(
-    stack_with: Any, make_engine: Any, say_bytes: Any
-) -> None:
+async def test_bad_replies_of_engines_never_reach_the_client(stack_with: Any, make_engine: Any, say_bytes: Any) -> None:
     bad = [
         b"HTTP/1.1 200 OK\r\n\r\nno length",
         b"SSH-2.0-x\r\n",
@@ -260,15 +239,9 @@ async def test_bad_replies_of_engines_never_reach_the_client(
             assert (await stack.client.ask()).status == 503, data[:40]
 
 
-async def test_an_interim_reply_is_not_the_reply(
-    stack: Any, make_engine: Any, say_bytes: Any
-) -> None:
+async def test_an_interim_reply_is_not_the_reply(stack: Any, make_engine: Any, say_bytes: Any) -> None:
     early = b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
-    stack.route(
-        await make_engine(
-            say_bytes(early + b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
-        )
-    )
+    stack.route(await make_engine(say_bytes(early + b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")))
     answer = await stack.client.ask()
     assert (answer.status, answer.body) == (200, b"ok")
 
@@ -283,9 +256,7 @@ async def test_an_engine_that_says_more_than_was_asked_is_not_asked_on_that_conn
     assert engine.connections == 2
 
 
-async def test_an_engine_that_stays_silent_is_given_up(
-    stack_with: Any, make_engine: Any, say_bytes: Any
-) -> None:
+async def test_an_engine_that_stays_silent_is_given_up(stack_with: Any, make_engine: Any, say_bytes: Any) -> None:
     async with stack_with(Limits(first_byte_seconds=0.05)) as stack:
         engine = await make_engine(say_bytes(b""))
         stack.route(engine)
@@ -293,40 +264,30 @@ async def test_an_engine_that_stays_silent_is_given_up(
         await asyncio.wait_for(engine.left.wait(), 5)
 
 
-async def test_a_stream_that_stands_still_is_cut(
-    stack_with: Any, make_engine: Any, say_bytes: Any
-) -> None:
+async def test_a_stream_that_stands_still_is_cut(stack_with: Any, make_engine: Any, say_bytes: Any) -> None:
     async with stack_with(Limits(gap_seconds=0.05)) as stack:
         stack.route(await make_engine(say_bytes(SSE_HEAD + chunk(b"data: 1\n\n"))))
         assert b"stream_interrupted" in (await stack.client.ask()).body
 
 
-async def test_a_client_that_leaves_takes_its_request_from_the_engine(
-    stack: Any, make_engine: Any
-) -> None:
+async def test_a_client_that_leaves_takes_its_request_from_the_engine(stack: Any, make_engine: Any) -> None:
     for head in (b"", SSE_HEAD + chunk(b"data: 1\n\n")):
         begun = asyncio.Event()
 
-        async def script(
-            _: Any, writer: asyncio.StreamWriter, head: bytes = head, begun: Any = begun
-        ) -> None:
+        async def script(_: Any, writer: asyncio.StreamWriter, head: bytes = head, begun: Any = begun) -> None:
             writer.write(head)
             begun.set()
 
         engine = await make_engine(script)
         stack.route(engine)
         _, writer = await asyncio.open_connection("127.0.0.1", stack.client.port)
-        writer.write(
-            b'POST /v1/completions HTTP/1.1\r\nhost: a\r\ncontent-length: 15\r\n\r\n{"model":"sql"}'
-        )
+        writer.write(b'POST /v1/completions HTTP/1.1\r\nhost: a\r\ncontent-length: 15\r\n\r\n{"model":"sql"}')
         await asyncio.wait_for(begun.wait(), 5)
         writer.close()
         await asyncio.wait_for(engine.left.wait(), 5)
 
 
-async def test_a_client_that_does_not_read_holds_the_engine_back(
-    stack: Any, make_engine: Any
-) -> None:
+async def test_a_client_that_does_not_read_holds_the_engine_back(stack: Any, make_engine: Any) -> None:
     piece, sent = b"x" * 65536, 0
 
     async def script(_: Any, writer: asyncio.StreamWriter) -> None:
@@ -339,12 +300,8 @@ async def test_a_client_that_does_not_read_holds_the_engine_back(
 
     engine = await make_engine(held := flow(script))
     stack.route(engine)
-    reader, writer = await asyncio.open_connection(
-        "127.0.0.1", stack.client.port, limit=1024
-    )
-    writer.write(
-        b'POST /v1/completions HTTP/1.1\r\nhost: a\r\ncontent-length: 15\r\n\r\n{"model":"sql"}'
-    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", stack.client.port, limit=1024)
+    writer.write(b'POST /v1/completions HTTP/1.1\r\nhost: a\r\ncontent-length: 15\r\n\r\n{"model":"sql"}')
     await asyncio.wait_for(held.stopped.wait(), 20)
     assert sent < 64 * 1024 * 1024, "kernel buffers, and no more"
     assert await reader.read(1024)
@@ -365,9 +322,7 @@ class flow:  # noqa: N801 - reads as a script
         writer.transport.abort()
 
 
-async def test_sixty_four_streams_at_once_stay_apart(
-    stack: Any, make_engine: Any
-) -> None:
+async def test_sixty_four_streams_at_once_stay_apart(stack: Any, make_engine: Any) -> None:
     async def script(heard: Any, writer: asyncio.StreamWriter) -> None:
         seed = json.loads(heard.body)["seed"]
         writer.write(SSE_HEAD)
@@ -380,23 +335,15 @@ async def test_sixty_four_streams_at_once_stay_apart(
     stack.route(*engines)
     answers = await asyncio.gather(*(stack.client.ask(seed=seed) for seed in range(64)))
     for seed, answer in enumerate(answers):
-        events = [
-            line
-            for line in answer.body.split(b"\n")
-            if line.startswith(b"data: ") or b"data: " in line
-        ]
+        events = [line for line in answer.body.split(b"\n") if line.startswith(b"data: ") or b"data: " in line]
         assert [event.partition(b"data: ")[2] for event in events] == [
             *(b"%d-%d" % (seed, number) for number in range(20)),
             b"[DONE]",
         ]
-    assert sorted(len(engine.heard) for engine in engines) == [32, 32], (
-        "least in flight spreads them"
-    )
+    assert sorted(len(engine.heard) for engine in engines) == [32, 32], "least in flight spreads them"
 
 
-async def test_draining_finishes_what_is_in_flight_and_closes_what_is_idle(
-    stack: Any, make_engine: Any
-) -> None:
+async def test_draining_finishes_what_is_in_flight_and_closes_what_is_idle(stack: Any, make_engine: Any) -> None:
     go_on = asyncio.Event()
 
     async def script(_: Any, writer: asyncio.StreamWriter) -> None:
@@ -407,9 +354,7 @@ async def test_draining_finishes_what_is_in_flight_and_closes_what_is_idle(
     stack.route(await make_engine(script))
     idle, idle_writer = await asyncio.open_connection("127.0.0.1", stack.client.port)
     reader, writer = await asyncio.open_connection("127.0.0.1", stack.client.port)
-    writer.write(
-        b'POST /v1/completions HTTP/1.1\r\nhost: a\r\ncontent-length: 15\r\n\r\n{"model":"sql"}'
-    )
+    writer.write(b'POST /v1/completions HTTP/1.1\r\nhost: a\r\ncontent-length: 15\r\n\r\n{"model":"sql"}')
     async with asyncio.timeout(5):
         await reader.readuntil(b"data: 1\n\n")
         draining = asyncio.create_task(stack.gateway.drain(0, 5))

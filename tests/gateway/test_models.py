@@ -17,11 +17,7 @@ from lorikeet.gateway.rows import AdapterRow, ServerRow
 def catalog(objects: Any) -> Catalog:
     catalog = Catalog()
     catalog.put(ServerRow.parse(objects.server(endpoints={"pod-0": "10.0.0.1:8000"})))
-    catalog.put(
-        AdapterRow.parse(
-            objects.adapter(pods={"pod-0": objects.digest}, names=("acme/sql", "sql"))
-        )
-    )
+    catalog.put(AdapterRow.parse(objects.adapter(pods={"pod-0": objects.digest}, names=("acme/sql", "sql"))))
     catalog.put(AdapterRow.parse(objects.adapter("cold")))
     return catalog
 
@@ -48,9 +44,7 @@ def test_the_list_has_each_name_that_can_be_asked_now(catalog: Catalog) -> None:
 def test_the_list_follows_the_catalog(catalog: Catalog, objects: Any) -> None:
     models = Models(catalog)
     models.list()
-    catalog.put(
-        AdapterRow.parse(objects.adapter("cold", pods={"pod-0": objects.digest}))
-    )
+    catalog.put(AdapterRow.parse(objects.adapter("cold", pods={"pod-0": objects.digest})))
     assert b'"cold"' in models.list()
 
 

@@ -6,10 +6,7 @@ from lorikeet.api.ref import Ref
 from lorikeet.gateway.catalog import Target
 from lorikeet.gateway.pick import DOUBT_SECONDS, Picker
 
-A, B, C = (
-    Target(Ref("ns", "qwen"), "uid", f"pod-{n}", f"10.0.0.{n}:8000", "sql@1", n)
-    for n in range(3)
-)
+A, B, C = (Target(Ref("ns", "qwen"), "uid", f"pod-{n}", f"10.0.0.{n}:8000", "sql@1", n) for n in range(3))
 
 
 class Clock:

@@ -74,9 +74,7 @@ def test_everything_else_does_not_exist(method: bytes, target: bytes) -> None:
     assert find(method, target) is None
 
 
-@pytest.mark.parametrize(
-    "method", [b"GET", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"TRACE", b"PATCH"]
-)
+@pytest.mark.parametrize("method", [b"GET", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"TRACE", b"PATCH"])
 def test_another_method_is_another_route(method: bytes) -> None:
     assert find(method, b"/v1/completions") is None
     assert method == b"GET" or find(method, b"/v1/models") is None

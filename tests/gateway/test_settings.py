@@ -13,9 +13,7 @@ KEY = {"LORIKEET_ROOT_KEY_FILE": "/etc/key"}
 
 def test_without_namespaces_all_are_served() -> None:
     assert Settings.from_environment(KEY) == Settings(Path("/etc/key"), (None,))
-    assert Settings.from_environment(
-        {**KEY, "LORIKEET_NAMESPACES": " b, a,,b "}
-    ).namespaces == ("a", "b")
+    assert Settings.from_environment({**KEY, "LORIKEET_NAMESPACES": " b, a,,b "}).namespaces == ("a", "b")
 
 
 @pytest.mark.parametrize(
@@ -28,8 +26,6 @@ def test_without_namespaces_all_are_served() -> None:
         ({**KEY, "LORIKEET_LINGER_SECONDS": "nan"}, "LORIKEET_LINGER_SECONDS"),
     ],
 )
-def test_what_cannot_be_is_refused_by_its_name(
-    environment: dict[str, str], named: str
-) -> None:
+def test_what_cannot_be_is_refused_by_its_name(environment: dict[str, str], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         Settings.from_environment(environment)

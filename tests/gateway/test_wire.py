@@ -48,12 +48,7 @@ REFUSED = {
     ),
     "length in a trailer": (
         400,
-        LINE
-        + HOST
-        + CHUNKED
-        + b"\r\nf\r\n"
-        + BODY
-        + b"\r\n0\r\nContent-Length: 5\r\n\r\n",
+        LINE + HOST + CHUNKED + b"\r\nf\r\n" + BODY + b"\r\n0\r\nContent-Length: 5\r\n\r\n",
     ),
     "folded header": (400, LINE + HOST + b"X: a\r\n b\r\n" + CL + b"\r\n" + BODY),
     "bare LF": (400, PLAIN.replace(b"\r\n", b"\n")),
@@ -74,12 +69,7 @@ REFUSED = {
     "HTTP/2": (400, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     "h2c": (
         400,
-        LINE
-        + HOST
-        + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
-        + CL
-        + b"\r\n"
-        + BODY,
+        LINE + HOST + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n" + CL + b"\r\n" + BODY,
     ),
     "upgrade unasked": (
         400,
@@ -109,12 +99,7 @@ REFUSED = {
     "many headers": (431, LINE + HOST + b"X: y\r\n" * 2_000 + CL + b"\r\n" + BODY),
     "an absolute target": (
         404,
-        b"POST http://gw/v1/completions HTTP/1.1\r\n"
-        + HOST
-        + CLOSE
-        + CL
-        + b"\r\n"
-        + BODY,
+        b"POST http://gw/v1/completions HTTP/1.1\r\n" + HOST + CLOSE + CL + b"\r\n" + BODY,
     ),
     "TRACE": (404, b"TRACE /v1/completions HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n"),
 }
@@ -138,33 +123,14 @@ ONE = {
     "pipelining": PLAIN + PLAIN,
     "pipelining after close": LINE + HOST + CLOSE + CL + b"\r\n" + BODY + PLAIN,
     "garbage behind": PLAIN + b"\0\0\0garbage",
-    "a chunk extension": LINE
-    + HOST
-    + CHUNKED
-    + b"\r\nf;a=b\r\n"
-    + BODY
-    + b"\r\n0\r\n\r\n"
-    + PLAIN,
-    "a trailer": LINE
-    + HOST
-    + CHUNKED
-    + b"\r\nf\r\n"
-    + BODY
-    + b"\r\n0\r\nAuthorization: x\r\nX: y\r\n\r\n"
-    + PLAIN,
-    "credentials as hop-by-hop": LINE
-    + HOST
-    + b"Connection: close, authorization\r\n"
-    + CL
-    + b"\r\n"
-    + BODY,
+    "a chunk extension": LINE + HOST + CHUNKED + b"\r\nf;a=b\r\n" + BODY + b"\r\n0\r\n\r\n" + PLAIN,
+    "a trailer": LINE + HOST + CHUNKED + b"\r\nf\r\n" + BODY + b"\r\n0\r\nAuthorization: x\r\nX: y\r\n\r\n" + PLAIN,
+    "credentials as hop-by-hop": LINE + HOST + b"Connection: close, authorization\r\n" + CL + b"\r\n" + BODY,
 }
 
 
 @pytest.mark.parametrize("data", ONE.values(), ids=ONE.keys())
-async def test_what_hides_a_second_request_is_one_plain_request(
-    stack: Any, make_engine: Any, data: bytes
-) -> None:
+async def test_what_hides_a_second_request_is_one_plain_request(stack: Any, make_engine: Any, data: bytes) -> None:
     engine = await make_engine()
     stack.route(engine)
     said = await stack.client.raw(data)
@@ -174,12 +140,8 @@ async def test_what_hides_a_second_request_is_one_plain_request(
     assert engine.heard[0].headers["content-length"] == "28"
 
 
-@pytest.mark.parametrize(
-    "data", [PLAIN, LINE + HOST + CHUNKED + b"\r\n" + CHUNKS], ids=["length", "chunks"]
-)
-async def test_a_request_that_comes_byte_by_byte_is_the_same_request(
-    stack: Any, make_engine: Any, data: bytes
-) -> None:
+@pytest.mark.parametrize("data", [PLAIN, LINE + HOST + CHUNKED + b"\r\n" + CHUNKS], ids=["length", "chunks"])
+async def test_a_request_that_comes_byte_by_byte_is_the_same_request(stack: Any, make_engine: Any, data: bytes) -> None:
     engine = await make_engine()
     stack.route(engine)
     reader, writer = await asyncio.open_connection("127.0.0.1", stack.client.port)
@@ -193,9 +155,7 @@ async def test_a_request_that_comes_byte_by_byte_is_the_same_request(
     writer.close()
 
 
-async def test_a_connection_carries_one_request_after_another(
-    stack: Any, make_engine: Any
-) -> None:
+async def test_a_connection_carries_one_request_after_another(stack: Any, make_engine: Any) -> None:
     stack.route(await make_engine())
     reader, writer = await asyncio.open_connection("127.0.0.1", stack.client.port)
     async with asyncio.timeout(5):
@@ -206,9 +166,18 @@ async def test_a_connection_carries_one_request_after_another(
     writer.close()
 
 
-async def test_a_client_that_waits_for_100_continue_is_told_to_go_on(
-    stack: Any, make_engine: Any
-) -> None:
+async def test_a_heads_reply_has_no_body_that_the_next_reply_could_be_lost_in(stack: Any, make_engine: Any) -> None:
+    stack.route(await make_engine())
+    reader, writer = await asyncio.open_connection("127.0.0.1", stack.client.port)
+    async with asyncio.timeout(5):
+        writer.write(b"HEAD /v1/models HTTP/1.1\r\n" + HOST + b"\r\n")
+        assert b"404 Not Found" in await reader.readuntil(b"\r\n\r\n")
+        writer.write(PLAIN)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
+    writer.close()
+
+
+async def test_a_client_that_waits_for_100_continue_is_told_to_go_on(stack: Any, make_engine: Any) -> None:
     stack.route(await make_engine())
     reader, writer = await asyncio.open_connection("127.0.0.1", stack.client.port)
     writer.write(LINE + HOST + b"Expect: 100-continue\r\n" + CL + b"\r\n")
@@ -229,28 +198,18 @@ async def test_a_body_too_large_is_answered_though_the_client_is_still_sending(
 
 
 async def test_slow_clients_end(stack_with: Any) -> None:
-    async with stack_with(
-        Limits(request_seconds=0.05, idle_seconds=0.05, linger_seconds=0.05)
-    ) as stack:
+    async with stack_with(Limits(request_seconds=0.05, idle_seconds=0.05, linger_seconds=0.05)) as stack:
         assert (await stack.client.raw(PLAIN[:-1])).startswith(b"HTTP/1.1 408 ")
         assert (await stack.client.raw(LINE)).startswith(b"HTTP/1.1 408 ")
         assert await stack.client.raw(b"") == b""
 
 
-async def test_a_client_that_stops_reading_is_dropped(
-    stack_with: Any, make_engine: Any, say_bytes: Any
-) -> None:
+async def test_a_client_that_stops_reading_is_dropped(stack_with: Any, make_engine: Any, say_bytes: Any) -> None:
     size = 64 * 1024 * 1024
     async with stack_with(Limits(stall_seconds=0.1)) as stack:
-        engine = await make_engine(
-            say_bytes(
-                b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size + b"x" * size
-            )
-        )
+        engine = await make_engine(say_bytes(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size + b"x" * size))
         stack.route(engine)
-        _, writer = await asyncio.open_connection(
-            "127.0.0.1", stack.client.port, limit=1024
-        )
+        _, writer = await asyncio.open_connection("127.0.0.1", stack.client.port, limit=1024)
         writer.write(PLAIN)
         await asyncio.wait_for(engine.left.wait(), 5)
         writer.close()

@@ -33,8 +33,8 @@ REFUSED = frozenset(
 """Fields of vLLM that run templates or code, read tensors, or reach into another tenant's cache or another request."""
 NAME_LIMIT = 256
 """Longest `model` worth looking up."""
-TOKEN_LIMIT = 200_000
-"""Strings and brackets looked at to tell a second `model` from one that lies deeper, on the event loop (~0.1 s)."""
+TOKEN_LIMIT = 50_000
+"""Strings and brackets looked at to tell a second `model` from one that lies deeper, on the event loop (some 30 ms)."""
 
 _KEY = b'"model"'
 _ESCAPED_LETTER = b"\\u006"  # m, o, d, e, l are 6d 6f 64 65 6c: an escaped spelling of the key has this somewhere

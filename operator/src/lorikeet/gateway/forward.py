@@ -21,7 +21,7 @@ from lorikeet.gateway.pick import Picker
 from lorikeet.gateway.wire.events import WholeEvents
 from lorikeet.gateway.wire.pool import Pool
 from lorikeet.gateway.wire.reply import Reply
-from lorikeet.gateway.wire.upstream import Cut, ReplyHead, Silent, Unconnected, Upstream, UpstreamError
+from lorikeet.gateway.wire.upstream import Cut, ReplyHead, Silent, TooSlow, Unconnected, Upstream, UpstreamError
 
 log = logging.getLogger(__name__)
 
@@ -98,11 +98,17 @@ class Forwarder:
         on a new one.
         """
         upstream = await self.pool.take(address)
-        if upstream.used:
+        if not upstream.used:
+            return upstream, await self._heed(upstream, message)
+        try:
+            return upstream, await self._heed(upstream, message)
+        except TooSlow:
+            raise
+        except Silent as silent:
             try:
-                return upstream, await self._heed(upstream, message)
-            except Silent:
                 upstream = await self.pool.connect(address)
+            except Unconnected:
+                raise silent from None  # it was no farewell to a spare connection: the engine went, with the request
         return upstream, await self._heed(upstream, message)
 
     async def _heed(self, upstream: Upstream, message: list[bytes]) -> ReplyHead:

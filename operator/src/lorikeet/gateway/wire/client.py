@@ -94,7 +94,8 @@ class ClientConnection(asyncio.Protocol):
 
     def _answer(self, request: Request) -> None:
         self._deadline.clear()
-        self._reply = Reply(self._transport, self._reader.keep_alive and not self._door.closing)
+        keep_alive = self._reader.keep_alive and not self._door.closing
+        self._reply = Reply(self._transport, keep_alive, bodiless=request.method == b"HEAD")
         self._task = self._loop.create_task(self._handle(request, self._reply))
 
     async def _handle(self, request: Request, reply: Reply) -> None:

@@ -22,8 +22,9 @@ class Flow(Protocol):
 class Reply:
     """One reply on a client's transport. Nothing is kept: what is written is the transport's."""
 
-    def __init__(self, transport: asyncio.Transport, keep_alive: bool) -> None:
+    def __init__(self, transport: asyncio.Transport, keep_alive: bool, bodiless: bool = False) -> None:
         self._transport = transport
+        self._bodiless = bodiless  # a HEAD's reply ends with its head, whatever that says
         self._chunked = False
         self._flow: Flow | None = None
         self._full = False
@@ -55,7 +56,7 @@ class Reply:
 
     def write(self, data: bytes) -> None:
         """A piece of the body."""
-        if not data:
+        if not data or self._bodiless:
             return
         self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 

@@ -30,6 +30,10 @@ class Silent(UpstreamError):
     """The connection ended, or the time did, before a head came: the engine may have seen the request."""
 
 
+class TooSlow(Silent):
+    """The time ended: the engine may be at work on it still."""
+
+
 class Cut(UpstreamError):
     """The reply ended before its end."""
 
@@ -61,7 +65,7 @@ class Upstream(asyncio.Protocol):
     ) -> None:
         self.address = address
         self._limits, self._loop, self._lost = limits, loop, lost
-        self._deadline = Deadline(loop, lambda: self._end("took too long"))
+        self._deadline = Deadline(loop, lambda: self._end("took too long", TooSlow))
         self._transport: asyncio.Transport
         self._parser = httptools.HttpResponseParser(self)
         self._head: asyncio.Future[ReplyHead] | None = None
@@ -207,12 +211,12 @@ class Upstream(asyncio.Protocol):
         if self._complete and self._end_of_body is not None and not self._end_of_body.done():
             self._end_of_body.set_result(None)
 
-    def _end(self, why: str) -> None:
+    def _end(self, why: str, silence: type[Silent] = Silent) -> None:
         if not self._ended:
             self._ended = why
             self._transport.abort()
         if self._head is not None and not self._head.done():
-            self._head.set_exception(Silent(self._ended))
+            self._head.set_exception(silence(self._ended))
         elif self._end_of_body is not None and not self._end_of_body.done():
             self._end_of_body.set_exception(Cut(self._ended))
 
