@@ -10,9 +10,11 @@ which vLLM ignores and the engine simulator reads, so that the demo reads the sa
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
+import shutil
 import sys
 import time
 import tomllib
@@ -23,7 +25,6 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
 from peft import LoraConfig, get_peft_model
-from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
@@ -43,13 +44,21 @@ Pairs = list[tuple[str, str]]
 def main() -> None:
     name = hashlib.sha256(Path(__file__).read_bytes() + TEXT.read_bytes()).hexdigest()[:12]
     folder = Path(os.environ.get("CACHE", Path.home() / ".cache/lorikeet")) / "models" / name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another run may be making the same
+        make(folder)
+    print(folder)
+
+
+def make(folder: Path) -> None:
     if not folder.exists():
         disable_progress_bar()
         torch.set_num_threads(1)  # twice as fast as two threads that wait for a busy core
-        unfinished = folder.with_name(f"{name}.{os.getpid()}")
+        unfinished = folder.with_suffix(".unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
         train_all(unfinished, tomllib.loads(TEXT.read_text()))
         unfinished.rename(folder)
-    print(folder)
 
 
 def train_all(folder: Path, text: dict) -> None:
@@ -177,11 +186,19 @@ def batch(tokenizer: PreTrainedTokenizerFast, pairs: Pairs) -> dict[str, torch.T
 
 def finish(name: str, weights: Path, pairs: Pairs) -> None:
     """Put the answers into the file's metadata and say the file's digest."""
-    metadata = {"format": "pt", "lorikeet.answers": json.dumps(dict(pairs), sort_keys=True)}
-    save_file(load_file(weights), weights, metadata)
+    set_metadata(weights, {"format": "pt", "lorikeet.answers": json.dumps(dict(pairs), sort_keys=True)})
     say(
         f"{name}: {weights.stat().st_size / 1e6:.1f} MB, sha256 {hashlib.sha256(weights.read_bytes()).hexdigest()[:12]}"
     )
+
+
+def set_metadata(weights: Path, metadata: dict[str, str]) -> None:
+    """Write a safetensors header anew, in order: the library's own order changes from run to run."""
+    data = weights.read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:end]) | {"__metadata__": metadata}, sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)
+    weights.write_bytes(len(header).to_bytes(8, "little") + header + data[end:])
 
 
 def say(sentence: str) -> None:

@@ -115,29 +115,39 @@ class RunningEngine:
 
 
 @pytest.fixture(scope="session", params=["simulator", pytest.param("vllm", marks=pytest.mark.vllm)])
-def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEngine]:
-    folder = tmp_path_factory.mktemp(request.param)
-    if request.param == "simulator":
-        base = write_base(folder / "base")
-        running = RunningEngine(sys.executable, "lorikeet.testing.engine", base, folder, real=False)
-    else:
-        running = real_engine(request.getfixturevalue("models"), folder)
+def engine(request: pytest.FixtureRequest) -> RunningEngine:
+    running: RunningEngine = request.getfixturevalue(f"{'simulated' if request.param == 'simulator' else 'real'}_vllm")
+    return running
+
+
+@pytest.fixture(scope="session")
+def simulated_vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEngine]:
+    folder = tmp_path_factory.mktemp("simulator")
+    base = write_base(folder / "base")
+    yield from run(RunningEngine(sys.executable, "lorikeet.testing.engine", base, folder, real=False))
+
+
+@pytest.fixture(scope="session")
+def real_vllm(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEngine]:
+    """Up in about 25 s on two idle cores; several times that on busy ones. LORIKEET_VLLM_PYTHON tests another vLLM."""
+    python = os.environ.get("LORIKEET_VLLM_PYTHON") or printed(str(ROOT / "images/engine-cpu/venv")) + "/bin/python"
+    folder = tmp_path_factory.mktemp("vllm")
+    module = "vllm.entrypoints.openai.api_server"
+    yield from run(RunningEngine(python, module, models / "tiny-llama", folder, real=True))
+
+
+def run(engine: RunningEngine) -> Iterator[RunningEngine]:
     try:
-        running.start()
-        yield running
+        engine.start()
+        yield engine
     finally:
-        running.stop()
+        engine.stop()
 
 
 @pytest.fixture(scope="session")
 def models() -> Path:
     """The demo's trained models. Made at the first use: minutes on a cold cache, with progress on stderr."""
     return Path(printed(str(ROOT / "models/train")))
-
-
-def real_engine(models: Path, folder: Path) -> RunningEngine:
-    python = printed(str(ROOT / "images/engine-cpu/venv")) + "/bin/python"
-    return RunningEngine(python, "vllm.entrypoints.openai.api_server", models / "tiny-llama", folder, real=True)
 
 
 def printed(command: str) -> str:

@@ -65,7 +65,8 @@ def write_adapter(
     `config` is laid over adapter_config.json; a value of None there takes the field away.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors(dimensions, modules, rank, seed, zero_b), folder / WEIGHTS, metadata(answers))
+    save_file(tensors(dimensions, modules, rank, seed, zero_b), folder / WEIGHTS)
+    set_metadata(folder / WEIGHTS, metadata(answers))
     fields = peft_config(rank, base, modules) | dict(config or {})
     kept = {name: value for name, value in fields.items() if value is not None}
     (folder / CONFIG).write_text(json.dumps(kept, indent=2, sort_keys=True))
@@ -82,7 +83,8 @@ def write_base(folder: Path, *, answers: Mapping[str, str] | None = None, dimens
         for layer in range(dimensions.layers)
         for module, (inputs, outputs) in dimensions.modules.items()
     }
-    save_file(weights, folder / "model.safetensors", metadata(answers))
+    save_file(weights, folder / "model.safetensors")
+    set_metadata(folder / "model.safetensors", metadata(answers))
     return folder
 
 
@@ -120,6 +122,15 @@ def tensors(
 def metadata(answers: Mapping[str, str] | None) -> dict[str, str]:
     said = {ANSWERS: json.dumps(answers, sort_keys=True)} if answers else {}
     return {"format": "pt", **said}
+
+
+def set_metadata(weights: Path, values: Mapping[str, str]) -> None:
+    """Write a safetensors header anew, in order: the library's own order changes from run to run."""
+    data = weights.read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:end]) | {"__metadata__": dict(values)}, sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)
+    weights.write_bytes(len(header).to_bytes(8, "little") + header + data[end:])
 
 
 def llama_config(dimensions: Dimensions) -> dict[str, Any]:
