@@ -111,6 +111,7 @@ class Life:
         config = uvicorn.Config(app, log_level="error", lifespan="on", ws="none", access_log=False)
         self._server = Server(config)
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        self._dying: asyncio.Task[None] | None = None
 
     async def started(self) -> None:
         ready = asyncio.create_task(self._server.ready.wait())
@@ -122,12 +123,19 @@ class Life:
 
     def end_soon(self) -> None:
         """Cut everything once the reply in hand is out."""
-        asyncio.get_running_loop().call_later(0.01, self._cut)
+        asyncio.get_running_loop().call_later(0.01, self._begin_to_die)
+
+    def _begin_to_die(self) -> None:
+        self._dying = asyncio.create_task(self.kill())
 
     async def kill(self) -> None:
         self._cut()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
+        if self._server.ready.is_set():
+            # A forced exit leaves uvicorn's lifespan task behind; a dead process would not.
+            await self._server.lifespan.shutdown()
+            self._server.ready.clear()
 
     def _cut(self) -> None:
         self._server.should_exit = self._server.force_exit = True
