@@ -63,6 +63,8 @@ async def serve(kube: Kube, index: Index, loops: Loops, namespaces: tuple[str, .
     """Follow the API server until cancelled. Raises what ends kopf."""
     stop = threading.Event()
     where: dict[str, Any] = {"namespaces": namespaces} if namespaces else {"clusterwide": True}
+    # Unused where kopf stands alone, but without one it looks up a user name, which uid 65532 has not.
+    where["identity"] = "lorikeet-operator"
     found = registry(kube, index, loops, asyncio.get_running_loop())
 
     def run() -> None:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -32,7 +33,10 @@ LEASE = "lorikeet-operator"
 
 def main() -> None:
     """Run until SIGTERM."""
-    settings = Settings.read(os.environ)
+    try:
+        settings = Settings.read(os.environ)
+    except KeyError as missing:
+        sys.exit(f"environment variable {missing.args[0]} is missing: the chart's operator Deployment sets it")
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("kopf").setLevel(logging.WARNING)
     kubeconfig = os.environ.get("KUBECONFIG")
