@@ -45,17 +45,8 @@ class Objects:
         unready: tuple[str, ...] = (),
     ) -> dict[str, Any]:
         rows = [{"pod": p, "address": a, "ready": p not in unready} for p, a in (endpoints or {}).items()]
-        meta = {
-            "namespace": namespace,
-            "name": name,
-            "uid": f"uid-{name}",
-            "creationTimestamp": created,
-        }
-        return {
-            "metadata": meta,
-            "spec": {},
-            "status": {"modelName": model, "endpoints": rows},
-        }
+        meta = {"namespace": namespace, "name": name, "uid": f"uid-{name}", "creationTimestamp": created}
+        return {"metadata": meta, "spec": {}, "status": {"modelName": model, "endpoints": rows}}
 
     @staticmethod
     def adapter(
@@ -76,17 +67,8 @@ class Objects:
             "names": list((name,) if names is None else names),
             "replicas": replicas,
         }
-        meta = {
-            "namespace": namespace,
-            "name": name,
-            "uid": f"uid-{name}",
-            "creationTimestamp": created,
-        }
-        return {
-            "metadata": meta,
-            "spec": {"modelServerRef": {"name": server}},
-            "status": status,
-        }
+        meta = {"namespace": namespace, "name": name, "uid": f"uid-{name}", "creationTimestamp": created}
+        return {"metadata": meta, "spec": {"modelServerRef": {"name": server}}, "status": status}
 
 
 @pytest.fixture
@@ -196,18 +178,9 @@ class Client:
             writer.close()
 
     async def ask(
-        self,
-        model: str = "sql",
-        *,
-        path: str = "/v1/completions",
-        headers: str = "",
-        **fields: Any,
+        self, model: str = "sql", *, path: str = "/v1/completions", headers: str = "", **fields: Any
     ) -> Answer:
-        return await self.post(
-            json.dumps({"model": model, "prompt": "hi", **fields}).encode(),
-            path,
-            headers,
-        )
+        return await self.post(json.dumps({"model": model, "prompt": "hi", **fields}).encode(), path, headers)
 
     async def post(self, body: bytes, path: str = "/v1/completions", headers: str = "") -> Answer:
         head = f"POST {path} HTTP/1.1\r\nhost: gw\r\nconnection: close\r\n{headers}content-length: {len(body)}\r\n\r\n"
@@ -238,10 +211,7 @@ class Stack:
     def route(self, *engines: ScriptedEngine) -> None:
         """Server `qwen` on these engines (pods pod-0, pod-1, …), each with adapter `sql`."""
         pods = {f"pod-{number}": engine.address for number, engine in enumerate(engines)}
-        self.put(
-            Objects.server(endpoints=pods),
-            Objects.adapter(pods=dict.fromkeys(pods, DIGEST)),
-        )
+        self.put(Objects.server(endpoints=pods), Objects.adapter(pods=dict.fromkeys(pods, DIGEST)))
 
 
 @pytest.fixture

@@ -28,27 +28,17 @@ def asks(catalog: Catalog, name: str) -> list[tuple[str, str]] | None:
     return None if route is None else [(target.address, target.model) for target in route.targets]
 
 
-def test_an_adapter_is_on_the_ready_replicas_that_have_the_served_version_loaded(
-    objects: Any,
-) -> None:
+def test_an_adapter_is_on_the_ready_replicas_that_have_the_served_version_loaded(objects: Any) -> None:
     replicas = {"pod-0": objects.digest, "pod-1": OLD, "pod-2": objects.digest}
-    catalog = catalog_of(
-        objects.server(endpoints=PODS, unready=("pod-2",)),
-        objects.adapter(pods=replicas),
-    )
+    catalog = catalog_of(objects.server(endpoints=PODS, unready=("pod-2",)), objects.adapter(pods=replicas))
     assert asks(catalog, "sql") == [("10.0.0.1:8000", "sql@3f9c1a7d20b4")]
 
 
-def test_without_the_served_version_the_one_that_most_replicas_have_answers(
-    objects: Any,
-) -> None:
+def test_without_the_served_version_the_one_that_most_replicas_have_answers(objects: Any) -> None:
     other = "bbbbbbbbbbbb" + "0" * 52
     replicas = {"pod-0": OLD, "pod-1": other, "pod-2": other}
     catalog = catalog_of(objects.server(endpoints=PODS), objects.adapter(pods=replicas))
-    assert asks(catalog, "sql") == [
-        ("10.0.0.2:8000", "sql@bbbbbbbbbbbb"),
-        ("10.0.0.3:8000", "sql@bbbbbbbbbbbb"),
-    ]
+    assert asks(catalog, "sql") == [("10.0.0.2:8000", "sql@bbbbbbbbbbbb"), ("10.0.0.3:8000", "sql@bbbbbbbbbbbb")]
 
 
 @pytest.mark.parametrize("state", ["Fetching", "Staged", "Loading", "Draining", "Failed"])
@@ -57,44 +47,27 @@ def test_a_version_that_is_not_loaded_answers_nothing(objects: Any, state: str) 
     assert asks(catalog_of(objects.server(endpoints=PODS), adapter), "sql") == []
 
 
-def test_an_adapter_of_a_server_that_is_not_there_is_known_and_not_ready(
-    objects: Any,
-) -> None:
+def test_an_adapter_of_a_server_that_is_not_there_is_known_and_not_ready(objects: Any) -> None:
     assert asks(catalog_of(objects.adapter(pods={"pod-0": objects.digest})), "sql") == []
 
 
-def test_a_base_model_is_on_every_ready_replica_under_its_public_name(
-    objects: Any,
-) -> None:
+def test_a_base_model_is_on_every_ready_replica_under_its_public_name(objects: Any) -> None:
     catalog = catalog_of(objects.server(endpoints=PODS, unready=("pod-1",)))
-    assert asks(catalog, "base") == [
-        ("10.0.0.1:8000", "base"),
-        ("10.0.0.3:8000", "base"),
-    ]
+    assert asks(catalog, "base") == [("10.0.0.1:8000", "base"), ("10.0.0.3:8000", "base")]
 
 
 def test_every_name_of_status_means_the_adapter_and_no_other_does(objects: Any) -> None:
     catalog = catalog_of(objects.server(endpoints=PODS), objects.adapter(names=("acme/sql", "alias")))
-    assert [asks(catalog, name) for name in ("acme/sql", "alias", "ns:alias")] == [
-        [],
-        [],
-        [],
-    ]
+    assert [asks(catalog, name) for name in ("acme/sql", "alias", "ns:alias")] == [[], [], []]
     assert [asks(catalog, name) for name in ("sql", "ns:sql", "other:alias", "")] == [None] * 4
 
 
-def test_between_namespaces_the_older_object_has_the_short_name_whatever_came_first(
-    objects: Any,
-) -> None:
+def test_between_namespaces_the_older_object_has_the_short_name_whatever_came_first(objects: Any) -> None:
     def one(namespace: str, created: str) -> list[dict[str, Any]]:
         endpoint = {f"{namespace}-0": f"{namespace}:8000"}
         return [
             objects.server(namespace=namespace, endpoints=endpoint, model=f"base-{namespace}"),
-            objects.adapter(
-                namespace=namespace,
-                pods={f"{namespace}-0": objects.digest},
-                created=created,
-            ),
+            objects.adapter(namespace=namespace, pods={f"{namespace}-0": objects.digest}, created=created),
         ]
 
     old, young = one("b", "2025-01-01T00:00:00Z"), one("a", "2026-01-01T00:00:00Z")

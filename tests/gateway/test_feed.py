@@ -27,27 +27,15 @@ async def follow(catalog: Catalog, *changes: Change, namespace: str | None = Non
 async def test_a_list_then_its_changes_make_the_table(objects: Any) -> None:
     catalog = Catalog()
     body = objects.adapter
-    await follow(
-        catalog,
-        Listed([body("a"), body("b")]),
-        Changed(body("c")),
-        Gone(Ref("ns", "a")),
-    )
+    await follow(catalog, Listed([body("a"), body("b")]), Changed(body("c")), Gone(Ref("ns", "a")))
     assert catalog.names() == ["b", "c"]
 
 
-async def test_a_new_list_drops_what_it_does_not_hold_in_its_own_namespace_and_kind(
-    objects: Any,
-) -> None:
+async def test_a_new_list_drops_what_it_does_not_hold_in_its_own_namespace_and_kind(objects: Any) -> None:
     catalog = Catalog()
     catalog.put(ServerRow.parse(objects.server()))
     catalog.put(AdapterRow.parse(objects.adapter("far", namespace="other")))
-    await follow(
-        catalog,
-        Listed([objects.adapter("a")]),
-        Listed([objects.adapter("b")]),
-        namespace="ns",
-    )
+    await follow(catalog, Listed([objects.adapter("a")]), Listed([objects.adapter("b")]), namespace="ns")
     assert catalog.names() == ["b", "base", "far"]
     await follow(catalog, Listed([]))
     assert catalog.names() == ["base"]
@@ -73,12 +61,7 @@ async def test_a_status_nobody_of_ours_wrote_leaves_the_last_row_and_the_stream(
     catalog = Catalog()
     broken = objects.adapter()
     broken["status"] = {"names": "sql", "replicas": 7}
-    await follow(
-        catalog,
-        Listed([objects.adapter()]),
-        Changed(broken),
-        Changed(objects.adapter("next")),
-    )
+    await follow(catalog, Listed([objects.adapter()]), Changed(broken), Changed(objects.adapter("next")))
     assert catalog.names() == ["next", "sql"]
     assert "ns/sql" in caplog.text
 

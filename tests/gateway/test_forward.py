@@ -6,6 +6,8 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 from lorikeet.api.keys import Purpose, derive
 from lorikeet.api.ref import Ref
 from lorikeet.gateway.limits import Limits
@@ -42,13 +44,7 @@ async def test_engines_get_the_servers_key_and_none_of_the_clients_headers(stack
     key = derive(b"r" * 32, Purpose.INFERENCE, Ref("ns", "qwen"), "uid-qwen")
     heard = engine.heard[0].headers
     assert heard["authorization"] == f"Bearer {key}"
-    assert set(heard) == {
-        "host",
-        "authorization",
-        "accept",
-        "content-type",
-        "content-length",
-    }
+    assert set(heard) == {"host", "authorization", "accept", "content-type", "content-length"}
 
 
 async def test_of_an_engines_headers_the_client_sees_only_its_own_business(
@@ -87,14 +83,14 @@ async def test_a_spare_connection_that_the_engine_closed_meanwhile_costs_the_cli
     assert len(engine.heard) == 3
 
 
-async def test_a_stale_row_goes_to_the_next_replica(stack: Any, make_engine: Any, reply_with: Any) -> None:
-    stale, good = (
-        await make_engine(reply_with(STALE, "404 Not Found")),
-        await make_engine(),
-    )
-    stack.route(stale, good)
+@pytest.mark.parametrize("order", [1, -1])
+async def test_a_stale_row_goes_to_the_next_replica_and_stands_back_for_a_moment(
+    stack: Any, make_engine: Any, reply_with: Any, order: int
+) -> None:
+    stale, good = await make_engine(reply_with(STALE, "404 Not Found")), await make_engine()
+    stack.route(*[stale, good][::order])
     assert [(await stack.client.ask()).status for _ in range(4)] == [200] * 4
-    assert len(stale.heard) <= 1, "a row that proved wrong stands back for a moment"
+    assert len(stale.heard) <= 1
 
 
 async def test_where_every_row_is_stale_the_client_is_told_to_come_back_and_never_the_engines_404(
@@ -169,11 +165,7 @@ async def test_an_unknown_model_is_404_with_close_matches(stack: Any, make_engin
     stack.route(engine)
     answer = await stack.client.ask("sqll")
     error = answer.json()["error"]
-    assert (answer.status, error["code"], error["param"]) == (
-        404,
-        "model_not_found",
-        "model",
-    )
+    assert (answer.status, error["code"], error["param"]) == (404, "model_not_found", "model")
     assert "`sql`" in error["message"]
     assert engine.heard == []
 
@@ -262,6 +254,16 @@ async def test_an_engine_that_stays_silent_is_given_up(stack_with: Any, make_eng
         stack.route(engine)
         assert (await stack.client.ask()).status == 503
         await asyncio.wait_for(engine.left.wait(), 5)
+
+
+async def test_an_engine_that_stays_silent_is_not_asked_the_same_again(
+    stack_with: Any, make_engine: Any, reply_with: Any, say_bytes: Any
+) -> None:
+    async with stack_with(Limits(first_byte_seconds=0.2)) as stack:
+        engine = await make_engine(reply_with(), say_bytes(b""))
+        stack.route(engine)
+        assert [(await stack.client.ask()).status for _ in range(2)] == [200, 503]
+        assert len(engine.heard) == 2
 
 
 async def test_a_stream_that_stands_still_is_cut(stack_with: Any, make_engine: Any, say_bytes: Any) -> None:

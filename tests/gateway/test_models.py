@@ -30,13 +30,7 @@ def test_the_list_has_each_name_that_can_be_asked_now(catalog: Catalog) -> None:
         "root": "ns:acme/sql",
         "parent": "base",
     }
-    base = {
-        **adapter,
-        "id": "base",
-        "created": 1767225600,
-        "root": "ns:base",
-        "parent": None,
-    }
+    base = {**adapter, "id": "base", "created": 1767225600, "root": "ns:base", "parent": None}
     rows = [{**adapter, "id": "acme/sql"}, base, {**adapter, "id": "sql"}]
     assert orjson.loads(Models(catalog).list()) == {"object": "list", "data": rows}
 

@@ -37,10 +37,7 @@ async def world(stack: Any, objects: Any, tmp_path: Path) -> AsyncIterator[World
         for engine in engines:
             await load(engine)
         pods = {f"pod-{n}": f"127.0.0.1:{engine.port}" for n, engine in enumerate(engines)}
-        stack.put(
-            objects.server(endpoints=pods),
-            objects.adapter(pods=dict.fromkeys(pods, objects.digest)),
-        )
+        stack.put(objects.server(endpoints=pods), objects.adapter(pods=dict.fromkeys(pods, objects.digest)))
         base_url = f"http://127.0.0.1:{stack.client.port}/v1"
         client = openai.AsyncOpenAI(base_url=base_url, api_key="sk-none", max_retries=0)
         yield World(await opened.enter_async_context(client), engines, stack)
@@ -60,18 +57,12 @@ async def load(engine: Engine) -> None:
         await EngineClient(http, engine.url, engine.control_token).load(ENGINE_NAME, str(path))
 
 
-async def test_base_and_adapter_answer_differently_under_their_public_names(
-    world: World,
-) -> None:
+async def test_base_and_adapter_answer_differently_under_their_public_names(world: World) -> None:
     said = [
         (await world.client.chat.completions.create(model=model, messages=ASK)).choices[0].message.content
         for model in ("base", "sql", "ns:sql")
     ]
-    assert said == [
-        "A group of containers.",
-        "SELECT containers;",
-        "SELECT containers;",
-    ]
+    assert said == ["A group of containers.", "SELECT containers;", "SELECT containers;"]
 
 
 async def test_a_stream_says_the_same_piece_by_piece(world: World) -> None:
@@ -126,9 +117,7 @@ async def test_a_server_made_anew_refuses_the_old_ones_key_and_the_client_is_tol
         await world.client.chat.completions.create(model="base", messages=ASK)
 
 
-async def test_a_crash_in_the_middle_of_a_stream_is_an_error_and_no_end(
-    world: World,
-) -> None:
+async def test_a_crash_in_the_middle_of_a_stream_is_an_error_and_no_end(world: World) -> None:
     for engine in world.engines:
         await engine.restart(token_seconds=0.02)
         await load(engine)
@@ -146,9 +135,7 @@ async def test_a_crash_in_the_middle_of_a_stream_is_an_error_and_no_end(
     assert pieces >= 2
 
 
-async def test_sixty_four_streams_at_once_each_get_their_own_answer(
-    world: World,
-) -> None:
+async def test_sixty_four_streams_at_once_each_get_their_own_answer(world: World) -> None:
     async def ask(model: str) -> str:
         events = await world.client.chat.completions.create(model=model, messages=ASK, stream=True)
         return "".join([choice.delta.content or "" async for event in events for choice in event.choices])

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 
 import uvloop
 
@@ -32,10 +33,11 @@ def main() -> None:
     except (ValueError, OSError) as error:
         sys.exit(f"lorikeet-gateway: {error}")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run(settings, root_key))
+        kubeconfig = os.environ.get("KUBECONFIG")
+        runner.run(run(settings, root_key, Path(kubeconfig) if kubeconfig else None))
 
 
-async def run(settings: Settings, root_key: bytes) -> None:
+async def run(settings: Settings, root_key: bytes, kubeconfig: Path | None = None) -> None:
     """Serve until told to stop; then end as `Gateway.drain` does."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -43,7 +45,7 @@ async def run(settings: Settings, root_key: bytes) -> None:
         loop.add_signal_handler(number, stop.set)
     catalog = Catalog()
     gateway = Gateway(catalog, root_key, Limits(), loop)
-    async with await Kube.connect() as kube, asyncio.TaskGroup() as group:
+    async with await Kube.connect(kubeconfig) as kube, asyncio.TaskGroup() as group:
         feeds = make_feeds(kube, catalog, settings.namespaces)
         following = [group.create_task(feed.run()) for feed in feeds]
         admin = await serve_admin(gateway, feeds, settings.host, settings.admin_port)

@@ -1,0 +1,147 @@
+"""The gateway's process against a real API server: it follows status, outlives an outage, and ends politely."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lorikeet.testing.apiserver import ApiServer, api_server
+from lorikeet.testing.apiserver.process import free_ports
+
+SECONDS = 20.0
+DIGEST = "3f9c1a7d20b4" + "0" * 52
+
+
+class Engine(http.server.BaseHTTPRequestHandler):
+    """Says which model it was asked for."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        body = json.dumps({"asked": asked["model"]}).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def engine() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Engine) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+class Gateway:
+    """The process, its two ports, and plain questions."""
+
+    def __init__(self, kubeconfig: Path, key: Path) -> None:
+        self._port, self._admin = free_ports(2)
+        environment = {
+            **os.environ,
+            "KUBECONFIG": str(kubeconfig),
+            "LORIKEET_ROOT_KEY_FILE": str(key),
+            "LORIKEET_HOST": "127.0.0.1",
+            "LORIKEET_PORT": str(self._port),
+            "LORIKEET_ADMIN_PORT": str(self._admin),
+            "LORIKEET_LINGER_SECONDS": "0.2",
+        }
+        self.process = subprocess.Popen([sys.executable, "-m", "lorikeet.gateway.main"], env=environment)
+
+    def ready(self) -> bool:
+        return call(f"http://127.0.0.1:{self._admin}/readyz")[0] == 200
+
+    def ask(self, model: str) -> tuple[int, str]:
+        return call(f"http://127.0.0.1:{self._port}/v1/completions", {"model": model, "prompt": ""})
+
+    def answers(self, model: str, engine_name: str) -> bool:
+        return self.ask(model) == (200, json.dumps({"asked": engine_name}))
+
+
+def call(url: str, body: dict[str, Any] | None = None) -> tuple[int, str]:
+    """(0, "") where nobody answers."""
+    try:
+        with urllib.request.urlopen(url, data=json.dumps(body).encode() if body else None, timeout=5) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+def wait_for(happens: Callable[[], bool]) -> None:
+    until = time.monotonic() + SECONDS
+    while not happens():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def own_api() -> Iterator[ApiServer]:
+    """One that may be stopped."""
+    with api_server() as server:
+        server.install_crds()
+        yield server
+
+
+def test_the_process_follows_status_outlives_an_outage_and_ends_politely(
+    own_api: ApiServer, engine: str, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("k" * 64)
+    own_api.apply(
+        thing("ModelServer", "qwen", {"model": {"uri": "image:///models/tiny"}}),
+        thing(
+            "LoRAAdapter", "sql", {"modelServerRef": {"name": "qwen"}, "source": {"uri": f"hf://acme/sql@{'a' * 40}"}}
+        ),
+    )
+    set_status(own_api, "modelserver", "qwen", {"modelName": "base", "endpoints": [endpoint(engine)]})
+    gateway = Gateway(own_api.kubeconfig, tmp_path / "key")
+    try:
+        wait_for(gateway.ready)
+        assert gateway.answers("base", "base")
+        assert gateway.ask("sql")[0] == 404
+        replica = {"pod": "pod-0", "digest": DIGEST, "state": "Loaded"}
+        served = {"engineName": "sql@3f9c1a7d20b4", "names": ["sql"], "replicas": [replica]}
+        set_status(own_api, "loraadapter.lorikeet.dev", "sql", served)
+        wait_for(lambda: gateway.answers("sql", "sql@3f9c1a7d20b4"))
+        own_api.stop_api()
+        assert gateway.answers("sql", "sql@3f9c1a7d20b4")
+        assert gateway.ready()
+        own_api.start_api()
+        own_api.kubectl("delete", "loraadapter.lorikeet.dev", "sql")
+        wait_for(lambda: gateway.ask("sql")[0] == 404)
+        gateway.process.send_signal(signal.SIGTERM)
+        assert gateway.process.wait(SECONDS) == 0
+    finally:
+        gateway.process.kill()
+        gateway.process.wait()
+
+
+def thing(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    meta = {"name": name, "namespace": "default"}
+    return {"apiVersion": "lorikeet.dev/v1alpha1", "kind": kind, "metadata": meta, "spec": spec}
+
+
+def endpoint(address: str) -> dict[str, Any]:
+    return {"pod": "pod-0", "address": address, "boot": "1", "ready": True}
+
+
+def set_status(api: ApiServer, kind: str, name: str, status: dict[str, Any]) -> None:
+    patch = json.dumps({"status": status})
+    api.kubectl("patch", kind, name, "--namespace=default", "--subresource=status", "--type=merge", f"--patch={patch}")
