@@ -22,6 +22,7 @@ from lorikeet.agent.supply import Supply
 from lorikeet.api.wire import AdapterState, AgentState, Wanted
 from lorikeet.engine.client import EngineClient
 
+TELL_SHARE = 4.0
 log = logging.getLogger(__name__)
 
 
@@ -73,6 +74,7 @@ class Keeper:
         self._began = clock()
         self._writing = asyncio.Lock()
         self._wake = asyncio.Event()
+        self._tell_at, self._untold = clock(), False
         self._in_service = ""  # the boot that was settled once
 
     async def open(self) -> None:
@@ -117,12 +119,21 @@ class Keeper:
             self._memory.new_boot()
         for action in decide(self._seen(), self._pace.policy):
             self.hands.start(action)
-        self._tell()
+        # thousands of rows are slow to tell: one part in so many of the time at most goes into it
+        if self._clock() >= self._tell_at:
+            began = self._clock()
+            self._tell()
+            ended = self._clock()
+            self._tell_at = ended + TELL_SHARE * (ended - began)
+            self._untold = False
+        else:
+            self._untold = True
 
     async def _pause(self) -> None:
         hurry = self._sight.listed is None or self._sight.stale or self._memory.draining
         retries = [failure.retry_at - self._clock() for failure in self._memory.failures.values() if failure.retry_at]
-        wait = min([self._pace.busy if hurry else self._pace.idle, *retries])
+        telling = [self._tell_at - self._clock()] if self._untold else []
+        wait = min([self._pace.busy if hurry else self._pace.idle, *retries, *telling])
         try:
             async with asyncio.timeout(max(0.005, wait)):
                 await self._wake.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -79,7 +80,7 @@ class Seen:
         return engine_name(key.adapter, staged.digest) if staged is not None and key in self.wanted else None
 
     def path(self, key: Key) -> str:
-        return str(self.store / self.staged[key].digest)
+        return f"{self.store}/{self.staged[key].digest}"
 
     def due(self, key: Key) -> bool:
         """Whether nothing that failed before says to wait."""
@@ -87,7 +88,12 @@ class Seen:
         return failure is None or (failure.retry_at is not None and failure.retry_at <= self.now)
 
     def ours(self, root: str) -> bool:
-        return Path(root).parent == self.store
+        return root.rpartition("/")[0] == str(self.store)
+
+    @cached_property
+    def targets(self) -> Mapping[str, Key]:
+        """Engine name → the version that shall be loaded under it."""
+        return {name: key for key in sorted(self.wanted) if (name := self.name(key)) is not None}
 
 
 @dataclass(frozen=True)
@@ -165,7 +171,7 @@ def fetches(seen: Seen, policy: Policy) -> list[Action]:
 
 def drains(seen: Seen) -> list[Action]:
     """What the engine lists from our store and nobody wants goes; what is wanted again stays."""
-    wanted = targets(seen)
+    wanted = seen.targets
     unwanted = [name for name, root in sorted((seen.listed or {}).items()) if seen.ours(root) and name not in wanted]
     return [
         *(Drain(name) for name in unwanted if name not in seen.draining),
@@ -183,7 +189,7 @@ def engine_calls(seen: Seen, policy: Policy) -> list[Action]:
 
 def displacements(seen: Seen, policy: Policy) -> Iterator[Action]:
     """A name of ours that stands for other bytes serves wrong answers: no drain."""
-    wanted = targets(seen)
+    wanted = seen.targets
     for name, root in sorted((seen.listed or {}).items()):
         if name in wanted and root != seen.path(wanted[name]) and name not in seen.confirmed:
             yield Unload(name)
@@ -191,7 +197,7 @@ def displacements(seen: Seen, policy: Policy) -> Iterator[Action]:
 
 def loads(seen: Seen, policy: Policy) -> Iterator[Action]:
     """Those that failed least often first, so that one that hangs each time cannot keep the others waiting."""
-    wanted = targets(seen)
+    wanted = seen.targets
     for key in by_attempts(seen, (key for key in wanted.values() if seen.due(key))):
         name = seen.name(key)
         if name is not None and name not in (seen.listed or {}) and name not in seen.confirmed:
@@ -200,7 +206,7 @@ def loads(seen: Seen, policy: Policy) -> Iterator[Action]:
 
 def unloads(seen: Seen, policy: Policy) -> Iterator[Action]:
     """Drained: the gateways' tables have had their grace, and no request is in flight; or time is up."""
-    wanted = targets(seen)
+    wanted = seen.targets
     for name, since in sorted(seen.draining.items()):
         waited = seen.now - since
         drained = waited >= policy.grace and name not in seen.busy
@@ -214,13 +220,8 @@ def removals(seen: Seen) -> list[Action]:
     if seen.listed is None or seen.calling or seen.confirmed:
         return []
     needed = {staged.digest for key, staged in seen.staged.items() if key in seen.wanted}
-    needed |= {Path(root).name for root in seen.listed.values() if seen.ours(root)} | seen.held
+    needed |= {root.rpartition("/")[2] for root in seen.listed.values() if seen.ours(root)} | seen.held
     return [Remove(digest) for digest in sorted(seen.on_disk - needed)]
-
-
-def targets(seen: Seen) -> dict[str, Key]:
-    """Engine name → the version that shall be loaded under it."""
-    return {name: key for key in sorted(seen.wanted) if (name := seen.name(key)) is not None}
 
 
 def by_attempts(seen: Seen, keys: Iterable[Key]) -> list[Key]:

@@ -124,13 +124,12 @@ class Replica:
     async def until(self, met: Callable[[AgentState], bool]) -> AgentState:
         """The first state that meets `met`. Raises TimeoutError with the last one."""
         state = await self.state()
-        try:
-            async with asyncio.timeout(DEADLINE):
-                while not met(state):
-                    _, body = await self.call("GET", f"/v1/state?since={state.seq}&wait=5")
-                    state = AgentState.parse(body)
-        except TimeoutError as error:
-            raise TimeoutError(f"the last state was {state.model_dump_json(indent=1)}") from error
+        deadline = asyncio.get_running_loop().time() + DEADLINE
+        while not met(state):
+            if asyncio.get_running_loop().time() > deadline:
+                raise TimeoutError(f"the last state was {state.model_dump_json(indent=1)}")
+            _, body = await self.call("GET", f"/v1/state?since={state.seq}&wait=0.5")
+            state = AgentState.parse(body)
         return state
 
     async def row(self, adapter: str, state: str) -> AdapterState:
