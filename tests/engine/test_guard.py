@@ -251,6 +251,7 @@ async def test_two_lives_have_two_boots(app: App, folder: Path) -> None:
     "body",
     [
         {**LOAD, "load_inplace": True},
+        {**LOAD, "load_inplace": "true"},
         {**LOAD, "load_inplace": False},
         {**LOAD, "is_3d_lora_weight": True},
         {"lora_name": "sql"},
@@ -296,6 +297,7 @@ async def test_vllm_gets_the_body_as_we_read_it(ask: Ask, app: App) -> None:
     assert (await ask("POST", "/v1/load_lora_adapter", TOKEN, data=twice)).status == 200
     [body] = app.bodies
     assert json.loads(body) == {"lora_name": "sql", "lora_path": "/adapters/store/0"}
+    assert body.count(b"lora_path") == 1
     assert [value for name, value in app.headers if name == b"content-length"] == [str(len(body)).encode()]
 
 
