@@ -50,7 +50,7 @@ def observe_host() -> dict[str, set[str]]:
     """What a cluster is made of, in words. What happens inside the machines of another cluster is not looked at."""
     return {
         "processes": processes(),
-        "mounts": {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()},
+        "mounts": mounts(),
         "network namespaces": network_namespaces(),
         "control groups": control_groups(),
         "links": listed(Path("/sys/class/net")),
@@ -59,6 +59,12 @@ def observe_host() -> dict[str, set[str]]:
         "sockets": {line.split()[3] for line in output("ss", "-Hltn").splitlines() if line.split()[3].endswith(PORT)},
         "sysctls": {Path("/proc/sys/net/ipv4/ip_forward").read_text().strip()},
     }
+
+
+def mounts() -> set[str]:
+    """Without those of buildah's store, which come and go with every build on this host."""
+    points = {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
+    return {point for point in points if not point.startswith("/var/lib/containers/storage/")}
 
 
 def processes() -> set[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc
 import grpc.aio
 import pytest
+
 from lorikeet.testing.device_plugin import deviceplugin_pb2 as messages
 from lorikeet.testing.device_plugin.generate import HERE, generate
 from lorikeet.testing.device_plugin.plugin import DevicePlugin
