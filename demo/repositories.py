@@ -24,6 +24,8 @@ def main(models: Path, folder: Path) -> None:
     adapters.rank_too_high(folder / OWNER / "rank-too-high" / "v1")
     adapters.wrong_base(folder / OWNER / "wrong-base" / "v1")
     adapters.pickle_only(folder / OWNER / "pickle-only" / "v1")
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)  # the hub is nobody in particular
 
 
 main(Path(sys.argv[1]), Path(sys.argv[2]))
