@@ -2,15 +2,15 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-CACHE ?= $(HOME)/.cache/lorikeet
+LORIKEET_CACHE ?= $(HOME)/.cache/lorikeet
 VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 UV_VERSION := 0.13.9
 PYTEST = $(PY) -m pytest -c operator/pyproject.toml --rootdir .
 SHELL_SCRIPTS = git grep -lE '^\#!/usr/bin/env bash' -- . ; git ls-files '*.sh' .ci
-export CACHE
-export PATH := $(CURDIR)/$(VENV)/bin:$(CACHE)/bin:$(PATH)
+export LORIKEET_CACHE
+export PATH := $(CURDIR)/$(VENV)/bin:$(LORIKEET_CACHE)/bin:$(PATH)
 
 .PHONY: help
 help: ## List the targets

@@ -3,12 +3,13 @@
 # Three kinds of cluster, each with: cluster_ready (make it or find it), cluster_load IMAGE…, cluster_gateway (make it
 # answer at $GATEWAY), cluster_end.
 
-GATEWAY=http://127.0.0.1:8080
+# LORIKEET_CLUSTER, LORIKEET_NETWORK and GATEWAY_PORT make a second demo beside the first.
+GATEWAY=http://127.0.0.1:${GATEWAY_PORT:-8080}
 NODE_PORT=30080
 
 case ${CLUSTER:=local} in
   local)
-    export KUBECONFIG=$cache/cluster/kubeconfig
+    export KUBECONFIG=$cache/cluster${LORIKEET_CLUSTER:+-$LORIKEET_CLUSTER}/kubeconfig
     cluster_ready() { "$setup/up"; }
     cluster_load() { "$setup/load-image" "$@"; }
     cluster_gateway() { "$setup/forward" "${GATEWAY##*:}" "$NODE_PORT"; }

@@ -43,7 +43,7 @@ Pairs = list[tuple[str, str]]
 
 def main() -> None:
     name = hashlib.sha256(Path(__file__).read_bytes() + TEXT.read_bytes()).hexdigest()[:12]
-    folder = Path(os.environ.get("CACHE", Path.home() / ".cache/lorikeet")) / "models" / name
+    folder = Path(os.environ.get("LORIKEET_CACHE", Path.home() / ".cache/lorikeet")) / "models" / name
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another run may be making the same
