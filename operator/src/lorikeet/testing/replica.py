@@ -1,9 +1,9 @@
 """One replica in a test: a real agent and a simulated engine on shared folders, and a hub to fetch from.
 
-    async with Replica(tmp_path) as replica:
-        replica.publish("acme/pirate")
-        await replica.want(WantedAdapter(adapter="pirate", uri="hf://acme/pirate@..."))
-        state = await replica.until(lambda state: state.settled)
+async with Replica(tmp_path) as replica:
+    replica.publish("acme/pirate")
+    await replica.want(WantedAdapter(adapter="pirate", uri="hf://acme/pirate@..."))
+    state = await replica.until(lambda state: state.settled)
 """
 
 from __future__ import annotations
