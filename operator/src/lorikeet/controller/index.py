@@ -12,7 +12,7 @@ from typing import Any
 
 from lorikeet.api.names import default_model_name
 from lorikeet.api.ref import Ref
-from lorikeet.controller.names import Claim, holders
+from lorikeet.controller.names import Claim, Names
 from lorikeet.controller.workload import SERVER_LABEL
 from lorikeet.kube.resource import DEPLOYMENTS, LORAADAPTERS, MODELSERVERS, PODS, SERVICES, Resource
 from lorikeet.kube.watch import ref_of
@@ -30,8 +30,9 @@ class Index:
         self._objects: dict[Resource, dict[Ref, Body]] = {resource: {} for resource in WATCHED}
         self._of: dict[Resource, dict[Ref, dict[Ref, None]]] = {resource: defaultdict(dict) for resource in WATCHED}
         self._removed: dict[tuple[Resource, Ref], int] = {}
-        self._claims: dict[str, dict[Ref, tuple[Claim, ...]]] = defaultdict(dict)
-        self._holders: dict[str, dict[str, Ref]] = {}
+        self._listed: dict[Resource, int] = {}
+        """The version of the last full list."""
+        self._names: dict[str, Names] = defaultdict(Names)
 
     def servers(self) -> set[Ref]:
         """Every server there is, or that some adapter or pod names."""
@@ -46,34 +47,24 @@ class Index:
         return (self._objects[resource][ref] for ref in sorted(self._of[resource].get(server, ())))
 
     def holders(self, namespace: str) -> dict[str, Ref]:
-        """Public name → who holds it in `namespace`."""
-        if namespace not in self._holders:
-            claims = (claim for held in self._claims[namespace].values() for claim in held)
-            self._holders[namespace] = holders(claims)
-        return self._holders[namespace]
+        """Public name → who holds it in `namespace` now."""
+        return dict(self._names[namespace].holders)
 
     def put(self, resource: Resource, body: Body) -> set[Ref]:
-        """Take in an object unless a newer one is here. Returns the servers whose pass this concerns."""
+        """Take in an object unless a newer one is here, or was. Returns the servers whose pass this concerns."""
         ref = ref_of(body)
         known = self._objects[resource].get(ref)
-        if known is not None and version(known) >= version(body):
-            return set()
-        if self._removed.get((resource, ref), -1) >= version(body):
-            return set()
-        touched = self._forget(resource, ref)
-        self._objects[resource][ref] = body
-        if server := server_of(resource, body):
-            self._of[resource][server][ref] = None
-            touched.add(server)
-        return touched | self._reclaim(resource, ref, body)
+        # What is not here and not newer than the last list was gone by then, whatever a late event says.
+        newest = (
+            version(known) if known else max(self._removed.get((resource, ref), -1), self._listed.get(resource, -1))
+        )
+        return self._swap(resource, ref, body) if version(body) > newest else set()
 
     def remove(self, resource: Resource, ref: Ref, at: int) -> set[Ref]:
         """Forget an object that was deleted at version `at`. Returns the servers whose pass this concerns."""
-        self._removed[resource, ref] = at
+        self._removed[resource, ref] = max(at, self._removed.get((resource, ref), -1))
         known = self._objects[resource].get(ref)
-        if known is None or version(known) > at:
-            return set()
-        return self._forget(resource, ref) | self._reclaim(resource, ref, None)
+        return self._swap(resource, ref, None) if known and version(known) <= at else set()
 
     def replace(self, resource: Resource, bodies: Iterable[Body], at: int) -> set[Ref]:
         """Take in a full list as of version `at`: what is older and not in it is gone."""
@@ -81,42 +72,31 @@ class Index:
         touched: set[Ref] = set()
         for ref, known in list(self._objects[resource].items()):
             if ref not in listed and version(known) <= at:
-                touched |= self.remove(resource, ref, at)
+                touched |= self._swap(resource, ref, None)
         for body in listed.values():
             touched |= self.put(resource, body)
+        self._listed[resource] = max(at, self._listed.get(resource, -1))
         self._removed = {key: gone for key, gone in self._removed.items() if key[0] != resource or gone > at}
         return touched
 
-    def _forget(self, resource: Resource, ref: Ref) -> set[Ref]:
+    def _swap(self, resource: Resource, ref: Ref, body: Body | None) -> set[Ref]:
+        """Put `body` where `ref` was, or nothing. Returns the servers of the old, the new, and of moved names."""
         known = self._objects[resource].pop(ref, None)
-        server = server_of(resource, known) if known else None
-        if server is None:
-            return set()
-        self._of[resource][server].pop(ref, None)
-        if not self._of[resource][server]:
-            del self._of[resource][server]
-        return {server}
-
-    def _reclaim(self, resource: Resource, ref: Ref, body: Body | None) -> set[Ref]:
-        """Keep the claims on names; where they changed, every adapter of the namespace may gain or lose one."""
-        if resource not in (MODELSERVERS, LORAADAPTERS):
-            return set()
-        key = Ref(resource.kind, ref.name)
-        claims = claims_of(resource, body) if body else ()
-        if self._claims[ref.namespace].get(key, ()) == claims:
-            return set()
-        self._claims[ref.namespace][key] = claims
-        if not claims:
-            del self._claims[ref.namespace][key]
-        before = self._holders.pop(ref.namespace, {})
-        after = self.holders(ref.namespace)
-        moved = {before[name] for name in before if before[name] != after.get(name)}
-        moved |= {after[name] for name in after if before.get(name) != after[name]}
-        return {server for held in moved if (server := self._server_of_adapter(held))}
+        if body is not None:
+            self._objects[resource][ref] = body
+        before, after = server_of(resource, known), server_of(resource, body)
+        if before:
+            del self._of[resource][before][ref]
+        if after:
+            self._of[resource][after][ref] = None
+        if before and not self._of[resource][before]:
+            del self._of[resource][before]
+        claimants = self._names[ref.namespace].change(claims_of(resource, known), claims_of(resource, body))
+        moved = (self._server_of_adapter(claimant) for claimant in claimants)
+        return {server for server in (before, after, *moved) if server}
 
     def _server_of_adapter(self, ref: Ref) -> Ref | None:
-        body = self._objects[LORAADAPTERS].get(ref)
-        return server_of(LORAADAPTERS, body) if body else None
+        return server_of(LORAADAPTERS, self._objects[LORAADAPTERS].get(ref))
 
 
 def version(body: Body) -> int:
@@ -124,8 +104,10 @@ def version(body: Body) -> int:
     return int(body["metadata"]["resourceVersion"])
 
 
-def server_of(resource: Resource, body: Body) -> Ref | None:
-    """The server an object belongs to, by what the object itself says."""
+def server_of(resource: Resource, body: Body | None) -> Ref | None:
+    """The server an object belongs to, by what the object itself says; None for nothing."""
+    if body is None:
+        return None
     ref = ref_of(body)
     if resource == MODELSERVERS:
         return ref
@@ -135,8 +117,10 @@ def server_of(resource: Resource, body: Body) -> Ref | None:
     return Ref(ref.namespace, name) if name else None
 
 
-def claims_of(resource: Resource, body: Body) -> tuple[Claim, ...]:
-    """The public names an object asks for."""
+def claims_of(resource: Resource, body: Body | None) -> tuple[Claim, ...]:
+    """The public names an object asks for; nothing asks for none."""
+    if body is None or resource not in (MODELSERVERS, LORAADAPTERS):
+        return ()
     meta, spec, ref = body["metadata"], body["spec"], ref_of(body)
     if resource == MODELSERVERS:
         rank, names = 0, [spec["model"].get("name") or default_model_name(spec["model"]["uri"])]

@@ -24,9 +24,27 @@ class Claim:
     name: str
 
 
-def holders(claims: Iterable[Claim]) -> dict[str, Ref]:
-    """Public name → who holds it."""
-    held: dict[str, Ref] = {}
-    for claim in sorted(claims):
-        held.setdefault(claim.name, claim.holder)
-    return held
+class Names:
+    """One namespace's claims, and who holds each name, kept up as claims come and go."""
+
+    def __init__(self) -> None:
+        self._claims: dict[str, set[Claim]] = {}
+        self.holders: dict[str, Ref] = {}
+        """Public name → who holds it."""
+
+    def change(self, gone: Iterable[Claim], new: Iterable[Claim]) -> set[Ref]:
+        """Take claims out and in. Returns everybody who asks for a name that has changed hands."""
+        gone, new = set(gone), set(new)
+        for claim in gone - new:
+            self._claims[claim.name].discard(claim)
+        for claim in new - gone:
+            self._claims.setdefault(claim.name, set()).add(claim)
+        return {ref for name in sorted({claim.name for claim in gone ^ new}) for ref in self._settle(name)}
+
+    def _settle(self, name: str) -> set[Ref]:
+        claims, before = self._claims[name], self.holders.pop(name, None)
+        if claims:
+            self.holders[name] = min(claims).holder
+        else:
+            del self._claims[name]
+        return {claim.holder for claim in claims} if self.holders.get(name) != before else set()
