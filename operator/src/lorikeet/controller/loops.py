@@ -20,8 +20,9 @@ log = logging.getLogger(__name__)
 GATHER = 0.01
 """Seconds a woken loop waits for what comes together: a burst of changes is one pass."""
 FIRST_PAUSE, LAST_PAUSE = 0.05, 30.0
-RELIST = 300.0
-"""Seconds between full lists: what a watch may have lost is mended by then."""
+RELIST = 25.0
+"""Seconds between full lists: what a watch may have lost is mended by then. kopf tells of no deletion that happened
+while its watch was broken, so this bounds how long an adapter is served after its object is gone."""
 
 
 class Loops:
@@ -34,6 +35,7 @@ class Loops:
         self._pokes: dict[Ref, asyncio.Event] = {}
         self._tasks: dict[Ref, asyncio.Task[None]] = {}
         self._relisting: asyncio.Task[None] | None = None
+        self._listed = False
         self._poked_at: dict[Ref, float] = {}
 
     def stuck_for(self, now: float) -> float:
@@ -50,14 +52,14 @@ class Loops:
         self._tasks.clear()
         self._pokes.clear()
         self._poked_at.clear()
-        self._relisting = None
+        self._relisting, self._listed = None, False
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def poke(self, servers: Iterable[Ref]) -> None:
-        """Have each of these servers looked at soon."""
-        if self._relisting is None:
+        """Have each of these servers looked at soon; before everything has been listed, nothing is."""
+        if not self._listed:
             return
         for ref in servers:
             if ref not in self._tasks:
@@ -114,6 +116,7 @@ class Loops:
             oldest = min(int(listed["metadata"]["resourceVersion"]) for listed in lists)
             bodies = [{**_typed(resource.api_version, resource.kind), **item} for one in lists for item in one["items"]]
             self._world.index.replace(resource, bodies, oldest)
+        self._listed = True
         self.poke(self._world.index.servers())
 
 

@@ -27,26 +27,32 @@ async def tell(server: Ref, tells: Iterable[Tell], world: World) -> float | None
         rest = waiting.setdefault(key, now) + item.delay - now
         if rest > 0:
             left.append(rest)
-        elif await _write(item, world):
+            continue
+        again = await _write(item, world)
+        if again != RETRY:
             del waiting[key]
-        else:
-            left.append(RETRY)
+        if again is not None:
+            left.append(again)
     return min(left, default=None)
 
 
-async def _write(item: Tell, world: World) -> bool:
-    """One status, by server-side apply: we own what we say and nothing else. False when it has to be tried again."""
+async def _write(item: Tell, world: World) -> float | None:
+    """One status, by server-side apply: we own what we say and nothing else. Returns seconds until the next pass.
+
+    What was told is a fact of the next pass (an old version goes once gateways were told of the new one), and its own
+    event wakes nobody, for it is known here before.
+    """
     world.lease.must_hold()
     # The uid: what we say of one object must never be written on another of the same name.
     meta = {"namespace": item.ref.namespace, "name": item.ref.name, "uid": item.uid}
     try:
         written = await world.kube.apply(item.resource, {"metadata": meta, "status": item.status.dump()}, "status")
     except (NotFound, Conflict):
-        return True
+        return None
     except KubeError as error:
         log.warning("status of %s %s: %s", item.resource.kind, item.ref, error)
-        return False
-    world.index.put(item.resource, written)
+        return RETRY
+    changed = world.index.put(item.resource, written)
     if item.warning:
         await world.events.tell(written, item.warning.reason, item.warning.message, "Warning")
-    return True
+    return 0.0 if changed else None

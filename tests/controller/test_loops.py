@@ -1,0 +1,169 @@
+"""When loops run, and what a pass leaves to the next one: on a scripted API server, with a scripted agent."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+
+from lorikeet.api.loraadapter import LoRAAdapterStatus
+from lorikeet.api.ref import Ref
+from lorikeet.controller.index import WATCHED, Index
+from lorikeet.controller.loops import Loops
+from lorikeet.controller.report import Tell
+from lorikeet.controller.tell import RETRY, tell
+from lorikeet.controller.world import Lines, World
+from lorikeet.kube.client import Body, Kube
+from lorikeet.kube.errors import Conflict, KubeError, NotFound, Refused, Unreachable
+from lorikeet.kube.events import Events
+from lorikeet.kube.lease import Lease
+from lorikeet.kube.resource import LORAADAPTERS, MODELSERVERS, Resource
+from lorikeet.testing import builders as b
+
+SQL = Ref(b.NAMESPACE, "sql")
+
+
+class ScriptedKube(Kube):
+    """Lists what it holds and takes what is applied; raises what `trouble` says for a kind."""
+
+    def __init__(self) -> None:
+        self.held: dict[Resource, list[Body]] = {resource: [] for resource in WATCHED}
+        self.trouble: dict[Resource, KubeError] = {}
+        self.lists: list[Resource] = []
+        self.applied: list[Body] = []
+        self.version = 100
+
+    async def list(self, resource: Resource, namespace: str | None = None, **_: Any) -> Body:
+        self.lists.append(resource)
+        if resource in self.trouble:
+            raise self.trouble[resource]
+        return {"metadata": {"resourceVersion": str(self.version)}, "items": self.held[resource]}
+
+    async def apply(self, resource: Resource, body: Body, subresource: str | None = None) -> Body:
+        if resource in self.trouble:
+            raise self.trouble[resource]
+        self.applied.append(body)
+        self.version += 1
+        known = next((one for one in self.held[resource] if one["metadata"]["name"] == body["metadata"]["name"]), {})
+        meta = {**known.get("metadata", {}), **body["metadata"], "resourceVersion": str(self.version)}
+        return {**known, **body, "metadata": meta}
+
+
+class AlwaysLeader(Lease):
+    """Holds."""
+
+    def __init__(self) -> None:
+        self.epoch = 1
+
+    @property
+    def held(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def kube() -> ScriptedKube:
+    return ScriptedKube()
+
+
+@pytest.fixture
+async def world(kube: ScriptedKube) -> AsyncIterator[World]:
+    async with aiohttp.ClientSession() as session:
+        yield World(kube, Index(), AlwaysLeader(), Events(kube, "test"), b.installation(), session, time.monotonic)
+
+
+def existing(body: Body, version: int) -> Body:
+    name = body["metadata"]["name"]
+    meta = {"uid": f"uid-{name}", "generation": 1, "creationTimestamp": b.OLD, "resourceVersion": str(version)}
+    return {**body, "metadata": {**body["metadata"], **meta}}
+
+
+async def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not true():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+class TestStart:
+    async def test_no_pass_begins_before_every_kind_was_listed(self, world: World, kube: ScriptedKube) -> None:
+        kube.held[MODELSERVERS] = [existing(b.server_body(), 1)]
+        kube.trouble[LORAADAPTERS] = Unreachable("later")
+        loops = Loops(world)
+        await loops.start()
+        await until(lambda: kube.lists.count(LORAADAPTERS) > 2)
+        loops.poke({b.SERVER})
+        tries = kube.lists.count(LORAADAPTERS)
+        await until(lambda: kube.lists.count(LORAADAPTERS) > tries)
+        assert not world.lines
+        del kube.trouble[LORAADAPTERS]
+        await until(lambda: b.SERVER in world.lines)
+        await loops.stop()
+
+    async def test_whoever_lost_the_lease_has_no_loop_and_starts_none(self, world: World, kube: ScriptedKube) -> None:
+        kube.held[MODELSERVERS] = [existing(b.server_body(), 1)]
+        loops = Loops(world)
+        await loops.start()
+        await until(lambda: b.SERVER in world.lines)
+        await loops.stop()
+        loops.poke({b.SERVER})
+        assert not world.lines
+
+    async def test_the_loop_of_a_server_that_nothing_names_any_more_ends(
+        self, world: World, kube: ScriptedKube
+    ) -> None:
+        kube.held[MODELSERVERS] = [existing(b.server_body(), 1)]
+        loops = Loops(world)
+        await loops.start()
+        await until(lambda: b.SERVER in world.lines)
+        loops.poke(world.index.remove(MODELSERVERS, b.SERVER, 10**6))
+        await until(lambda: not world.lines)
+        await loops.stop()
+
+
+class TestTell:
+    @pytest.fixture(autouse=True)
+    def lines(self, world: World, kube: ScriptedKube) -> None:
+        kube.held[LORAADAPTERS] = [existing(b.adapter_body(SQL), 1)]
+        world.index.replace(LORAADAPTERS, kube.held[LORAADAPTERS], 1)
+        world.lines[b.SERVER] = Lines(world, lambda: None)
+
+    async def tell(self, world: World, delay: float = 0.0) -> float | None:
+        status = LoRAAdapterStatus(engine_name="sql@1")
+        return await tell(b.SERVER, [Tell(LORAADAPTERS, SQL, "uid-sql", status, delay)], world)
+
+    async def test_what_was_told_is_a_fact_for_the_next_pass_which_is_due_at_once(self, world: World) -> None:
+        assert await self.tell(world) == 0.0
+
+    async def test_a_write_that_changed_nothing_asks_for_no_further_pass(
+        self, world: World, kube: ScriptedKube
+    ) -> None:
+        kube.version = 0
+        assert await self.tell(world) is None
+
+    async def test_what_may_wait_is_due_when_its_delay_is_over(self, world: World, kube: ScriptedKube) -> None:
+        due = await self.tell(world, delay=5.0)
+        assert due is not None
+        assert 4.0 < due <= 5.0
+        assert kube.applied == []
+
+    @pytest.mark.parametrize("error", [Unreachable("later"), Refused("no")], ids=repr)
+    async def test_what_could_not_be_written_is_tried_again(
+        self, world: World, kube: ScriptedKube, error: KubeError
+    ) -> None:
+        kube.trouble[LORAADAPTERS] = error
+        assert await self.tell(world) == RETRY
+
+    @pytest.mark.parametrize("error", [NotFound("gone"), Conflict("another uid")], ids=repr)
+    async def test_of_an_object_that_is_gone_nothing_is_told(
+        self, world: World, kube: ScriptedKube, error: KubeError
+    ) -> None:
+        kube.trouble[LORAADAPTERS] = error
+        assert await self.tell(world) is None
+
+    async def test_the_uid_goes_with_what_is_told(self, world: World, kube: ScriptedKube) -> None:
+        await self.tell(world)
+        assert kube.applied[0]["metadata"] == {"namespace": b.NAMESPACE, "name": "sql", "uid": "uid-sql"}
