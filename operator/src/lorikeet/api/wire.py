@@ -37,7 +37,7 @@ class Wanted(Shape):
 
     adapters: tuple[WantedAdapter, ...] = ()
     epoch: int = 0
-    """The lease's transitions: an agent refuses a set of an older leader with 409."""
+    """Grows with each leader: an agent refuses a set of an older one with 409."""
 
     @field_validator("adapters")
     @classmethod

@@ -150,7 +150,11 @@ class Kube:
     ) -> Body:
         timeout = aiohttp.ClientTimeout(total=TIMEOUT)
         async with self._send(method, path, query or [], body, content_type, timeout) as reply:
-            return json.loads(await reply.read())  # type: ignore[no-any-return]
+            text = await reply.read()
+            try:
+                return json.loads(text)  # type: ignore[no-any-return]
+            except ValueError as error:  # a proxy's page, say
+                raise Unreachable(f"{method} {path}: {error!r}") from error
 
     @asynccontextmanager
     async def _send(

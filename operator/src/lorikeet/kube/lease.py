@@ -43,7 +43,7 @@ class Lease:
         self._held_until = 0.0
         self._seen: tuple[Any, float] = (None, 0.0)
         self.epoch = 0
-        """How often the lease has changed hands: what an older leader sends can be told by it."""
+        """Grows whenever the lease changes hands: what an older leader sends can be told by it."""
 
     @property
     def held(self) -> bool:
@@ -113,8 +113,15 @@ class Lease:
             written = await write(LEASES, body)
         except Conflict:
             return  # somebody else was faster
-        self.epoch = written["spec"]["leaseTransitions"]
+        self.epoch = _epoch(written)
         self._held_until = asked + self._terms.renew
+
+
+def _epoch(body: Body) -> int:
+    """A Lease that was deleted counts its transitions anew, and agents remember: its creation time comes first."""
+    created = datetime.fromisoformat(body["metadata"]["creationTimestamp"])
+    transitions: int = body["spec"]["leaseTransitions"]
+    return (int(created.timestamp()) << 20) + transitions
 
 
 def _now() -> str:

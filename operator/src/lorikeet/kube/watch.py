@@ -11,7 +11,7 @@ from typing import Any
 
 from lorikeet.api.ref import Ref
 from lorikeet.kube.client import Body, Kube
-from lorikeet.kube.errors import Expired, KubeError, from_status
+from lorikeet.kube.errors import Expired, from_status
 from lorikeet.kube.resource import Resource
 
 log = logging.getLogger(__name__)
@@ -65,17 +65,29 @@ async def follow(
                 version = listed["metadata"]["resourceVersion"]
                 yield Listed(listed["items"])
             async for event in kube.watch(resource, version, namespace, labels=labels):
-                if event["type"] == "ERROR":
-                    raise from_status(event["object"].get("code", 500), str(event["object"]), "watch")
+                change = _change(event)
                 version = event["object"]["metadata"]["resourceVersion"]
                 pause = FIRST_PAUSE
-                if event["type"] == "DELETED":
-                    yield Gone(ref_of(event["object"]))
-                elif event["type"] != "BOOKMARK":
-                    yield Changed(event["object"])
-        except Expired:
-            version = ""
-        except KubeError as error:
+                if change:
+                    yield change
+        except Exception as error:
+            # Whatever it is, also an answer that is none of the API server's: who follows must outlive it.
+            if isinstance(error, Expired):
+                version = ""
             log.warning("following %s: %s; again in %.1f s", resource.plural, error, pause)
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads reconnects, no secret
             pause = min(pause * 2, LAST_PAUSE)
+
+
+def _change(event: Body) -> Change | None:
+    """What an event of a watch says; None where it only moves the version. Raises what the API server complains of."""
+    body = event["object"]
+    match event["type"]:
+        case "ERROR":
+            raise from_status(body.get("code", 500), str(body), "watch")
+        case "BOOKMARK":
+            return None
+        case "DELETED":
+            return Gone(ref_of(body))
+        case _:
+            return Changed(body)
