@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorikeet.api.loraadapter import LoRAAdapterStatus, State
+from lorikeet.api.conditions import Reason
+from lorikeet.api.loraadapter import LoRAAdapterStatus, PinnedSource, State
 from lorikeet.api.wire import Wanted, WantedAdapter
 from lorikeet.controller.actions import Apply, Plan, Push, Resolve
 from lorikeet.controller.decide import decide
@@ -69,6 +70,15 @@ def test_a_moving_source_is_resolved_once_and_not_asked_for_again() -> None:
     asked = [action for action in plan([moving], []).actions if isinstance(action, Resolve)]
     assert [action.uri for action in asked] == ["hf://acme/sql@main"]
     assert plan([replace(moving, asking=True)], []) == Plan()
+
+
+def test_a_pinned_revision_that_is_gone_from_its_source_is_resolved_anew() -> None:
+    pin = PinnedSource(uri="hf://acme/sql@main", revision=b.COMMIT_1)
+    moving = b.adapter("sql", source={"uri": "hf://acme/sql@main"}, told=LoRAAdapterStatus(pin=pin))
+    gone = b.entry(state=State.FAILED, reason=Reason.REVISION_NOT_FOUND)
+    found = plan([moving], [b.replica("a", gone)])
+    assert [action.uri for action in found.actions if isinstance(action, Resolve)] == ["hf://acme/sql@main"]
+    assert not [action for action in plan([moving], [b.replica("a", b.entry())]).actions if isinstance(action, Resolve)]
 
 
 def test_an_unresolved_adapter_takes_nothing_from_what_serves() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from lorikeet.api.conditions import Reason
+from lorikeet.api.loraadapter import State
 from lorikeet.api.wire import Wanted, WantedAdapter
 from lorikeet.controller.actions import Action, Apply, Plan, Push, Resolve
 from lorikeet.controller.placement import place
@@ -32,6 +34,14 @@ def holds_name(adapter: Adapter, seen: Seen) -> bool:
     return seen.holders.get(adapter.public_name) == adapter.ref
 
 
+def is_gone(adapter: Adapter, seen: Seen) -> bool:
+    """Whether a branch's or tag's pinned revision is no longer at its source: then the source is resolved anew."""
+    uri = pinned_uri(adapter)
+    entries = (entry for replica in seen.replicas for entry in replica.holds(adapter.ref.name) if entry.uri == uri)
+    lost = any(entry.state is State.FAILED and entry.reason is Reason.REVISION_NOT_FOUND for entry in entries)
+    return lost and uri != adapter.spec.source.uri
+
+
 def _applies(seen: Seen, installation: Installation) -> Iterator[Action]:
     server = seen.server
     assert server is not None
@@ -44,7 +54,7 @@ def _applies(seen: Seen, installation: Installation) -> Iterator[Action]:
 
 def _resolves(seen: Seen) -> Iterator[Action]:
     for adapter in seen.adapters:
-        if adapter.pin is None and not adapter.asking:
+        if (adapter.pin is None or is_gone(adapter, seen)) and not adapter.asking:
             source = adapter.spec.source
             yield Resolve(adapter.ref, adapter.uid, source.uri, source.credentials_key)
 
