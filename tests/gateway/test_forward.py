@@ -210,11 +210,24 @@ async def test_a_stream_cut_inside_an_event_ends_in_an_error_event_after_whole_o
     assert len(engine.heard) == 1, "never asked again once the client has seen a byte"
 
 
-async def test_a_whole_reply_that_is_cut_is_seen_as_cut(stack: Any, make_engine: Any, say_bytes: Any) -> None:
-    stack.route(await make_engine(say_bytes(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", close=True)))
-    answer = await stack.client.ask()
-    assert "content-length: 100" in answer.head
-    assert answer.body == b"{"
+async def test_a_reply_that_breaks_off_is_answered_by_another_replica(
+    stack: Any, make_engine: Any, reply_with: Any, say_bytes: Any
+) -> None:
+    broken = await make_engine(say_bytes(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", close=True))
+    good = await make_engine(reply_with(b"whole"))
+    for engines in ((broken, good), (good, broken)):  # one of the orders asks the broken one first
+        stack.route(*engines)
+        answer = await stack.client.ask()
+        assert (answer.status, answer.body) == (200, b"whole")
+    assert len(broken.heard) == 1
+
+
+async def test_a_reply_too_long_to_be_held_is_seen_as_cut(stack_with: Any, make_engine: Any, say_bytes: Any) -> None:
+    async with stack_with(Limits(held_bytes=99)) as stack:
+        stack.route(await make_engine(say_bytes(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", close=True)))
+        answer = await stack.client.ask()
+        assert "content-length: 100" in answer.head
+        assert answer.body == b"{"
 
 
 async def test_bad_replies_of_engines_never_reach_the_client(stack_with: Any, make_engine: Any, say_bytes: Any) -> None:

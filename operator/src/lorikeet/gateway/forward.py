@@ -119,18 +119,32 @@ class Forwarder:
             raise
 
     async def _pass_over(self, upstream: Upstream, head: ReplyHead) -> None:
-        try:
-            body = await upstream.read(REFUSAL_LIMIT)
-        except Cut as error:
-            raise Passed("reset") from error
+        body = await self._whole(upstream, REFUSAL_LIMIT)
         if head.status == 404 and is_missing_route(body):
             raise no_route()
         raise Passed({401: "unauthorized", 404: "stale"}.get(head.status, "busy"))
 
     async def _relay(self, upstream: Upstream, head: ReplyHead, reply: Reply) -> None:
-        headers = [(name, value) for name, value in head.headers if name in RELAYED]
+        """Raises Passed where a reply that is short enough to be held broke off."""
+        whole = b""
+        if held := head.length is not None and head.length <= self.limits.held_bytes:
+            whole = await self._whole(upstream, self.limits.held_bytes)
         self.counters.answered(head.status)
-        reply.start(head.status, headers, head.length)
+        reply.start(head.status, [(name, value) for name, value in head.headers if name in RELAYED], head.length)
+        if held:
+            reply.write(whole)
+            reply.finish()
+        else:
+            await self._piece_by_piece(upstream, head, reply)
+
+    async def _whole(self, upstream: Upstream, limit: int) -> bytes:
+        """A body of up to `limit` bytes. Raises Passed where it broke off: the client has not seen anything of it."""
+        try:
+            return await upstream.read(limit)
+        except Cut as error:
+            raise Passed("reset") from error
+
+    async def _piece_by_piece(self, upstream: Upstream, head: ReplyHead, reply: Reply) -> None:
         reply.feed_from(upstream)
         streamed = head.length is None and head.header(b"content-type").startswith(EVENTS)
         events = WholeEvents(reply)

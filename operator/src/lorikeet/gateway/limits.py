@@ -26,6 +26,8 @@ class Limits:
     """An engine's silence before its first byte: a whole answer, where it is not streamed."""
     gap_seconds: float = 120.0
     """An engine's silence between two pieces of a reply."""
+    held_bytes: int = 1024 * 1024
+    """A reply of a length up to this is told once it is whole: where it breaks off, another replica answers."""
     upstream_idle_seconds: float = 4.0
     """A spare connection to an engine: uvicorn closes its side after 5 s, and we must be first."""
     upstream_spare: int = 256
