@@ -164,6 +164,15 @@ class TestTell:
         kube.trouble[LORAADAPTERS] = error
         assert await self.tell(world) is None
 
-    async def test_the_uid_goes_with_what_is_told(self, world: World, kube: ScriptedKube) -> None:
+    async def test_the_version_that_was_seen_goes_with_what_is_told(self, world: World, kube: ScriptedKube) -> None:
         await self.tell(world)
-        assert kube.applied[0]["metadata"] == {"namespace": b.NAMESPACE, "name": "sql", "uid": "uid-sql"}
+        assert kube.applied[0]["metadata"]["resourceVersion"] == "1"
+
+    async def test_what_was_found_of_an_object_is_not_told_of_the_next_one_of_its_name(
+        self, world: World, kube: ScriptedKube
+    ) -> None:
+        anew = existing(b.adapter_body(SQL), 5)
+        anew["metadata"]["uid"] = "another"
+        world.index.put(LORAADAPTERS, anew)
+        assert await self.tell(world) is None
+        assert kube.applied == []

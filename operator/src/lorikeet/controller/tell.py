@@ -43,8 +43,12 @@ async def _write(item: Tell, world: World) -> float | None:
     event wakes nobody, for it is known here before.
     """
     world.lease.must_hold()
-    # The uid: what we say of one object must never be written on another of the same name.
-    meta = {"namespace": item.ref.namespace, "name": item.ref.name, "uid": item.uid}
+    known = world.index.get(item.resource, item.ref)
+    if known is None or known["metadata"]["uid"] != item.uid:
+        return None
+    # The version: what we say of one object must never be written on another of the same name, nor from an old view.
+    # The uid alone does not do it: the API server takes no notice of it where the status of an object is written.
+    meta = {key: known["metadata"][key] for key in ("namespace", "name", "uid", "resourceVersion")}
     try:
         written = await world.kube.apply(item.resource, {"metadata": meta, "status": item.status.dump()}, "status")
     except (NotFound, Conflict):
