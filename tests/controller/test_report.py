@@ -106,6 +106,14 @@ def test_a_source_that_cannot_be_resolved_says_so() -> None:
     assert (found.reason, found.message) == ("SourceNotFound", "hf://acme/sql is not on the hub")
 
 
+def test_while_no_agent_answers_yet_an_adapter_waits_and_nobody_is_warned() -> None:
+    unheard = Problem(reason=Reason.AGENT_UNREACHABLE, message="no replica's agent answers yet")
+    waiting = replace(b.adapter(source={"uri": "hf://acme/sql@main"}), answer=unheard, asking=True)
+    silent = replace(b.replica("a"), state=None, ready=False)
+    told = report(b.seen([waiting], [silent]), Done(), b.NOW)[0]
+    assert (told.turned and told.turned.reason, told.warning) == ("WaitingForEngine", None)
+
+
 def test_a_transition_time_moves_only_with_the_status() -> None:
     first = adapter_status(b.adapter(), b.seen([b.adapter()], [b.replica("a", b.entry())]), "2026-01-01T00:00:00Z")
     again = b.adapter(told=first)

@@ -41,6 +41,7 @@ class AgentError(Exception):
 class Address:
     """Where and as whom an agent is asked. A new pod at the same IP is a new address."""
 
+    pod: str
     pod_uid: str
     url: str
     token: str
@@ -74,7 +75,7 @@ class Link:
     def want(self, wanted: Wanted) -> None:
         """Make the agent hold exactly `wanted`; seen in `state` once it does."""
         if self._wanted is None or self._wanted.id != wanted.id:
-            log.info("%s: %d adapters wanted", self.address.url, len(wanted.adapters))
+            log.info("%s: adapter versions to hold: %d", self.address.pod, len(wanted.adapters))
         self._wanted = wanted
         self._news.set()
 
@@ -125,7 +126,7 @@ class Link:
             self._changed()
 
     def _missed(self, error: Exception) -> None:
-        log.debug("%s: %s", self.address.url, error)
+        log.debug("%s at %s: %s", self.address.pod, self.address.url, error)
         silent = self._clock() - self._heard_at > STALE_AFTER
         if (silent and self.state is not None) or not self.asked:
             self.state, self.asked = None, True
@@ -143,7 +144,7 @@ class Link:
                 await self._push(wanted)
                 pause = FIRST_PAUSE
             except (AgentError, NotLeader) as error:
-                log.warning("%s: %s; again in %.1f s", self.address.url, error, pause)
+                log.warning("%s at %s: %s; again in %.1f s", self.address.pod, self.address.url, error, pause)
                 await asyncio.sleep(_spread(pause))
                 pause = min(pause * 2, LAST_PAUSE)
                 self._news.set()

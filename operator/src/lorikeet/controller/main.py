@@ -39,6 +39,8 @@ def main() -> None:
         sys.exit(f"environment variable {missing.args[0]} is missing: the chart's operator Deployment sets it")
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    # It says at each start that it ignores signals: they are taken here.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
     kubeconfig = os.environ.get("KUBECONFIG")
     asyncio.run(run(settings, Path(kubeconfig) if kubeconfig else None))
 

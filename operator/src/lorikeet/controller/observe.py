@@ -88,9 +88,9 @@ def _replicas(ref: Ref, server: Server | None, world: World, lines: Lines) -> tu
     token = world.agent_token(ref, server.uid)
     lines.keep_only(
         {
-            pod["metadata"]["name"]: Address(pod["metadata"]["uid"], agent_url(pod["status"]["podIP"]), token)
+            (name := pod["metadata"]["name"]): Address(name, pod["metadata"]["uid"], agent_url(ip), token)
             for pod in found
-            if pod["status"].get("podIP")
+            if (ip := pod["status"].get("podIP"))
         }
     )
     return tuple(_replica(pod, lines) for pod in found)

@@ -30,8 +30,14 @@ class Tell:
     uid: str
     status: LoRAAdapterStatus | ModelServerStatus
     delay: float
-    warning: Condition | None = None
-    """Ready, where it turned bad for a new reason: worth an Event."""
+    turned: Condition | None = None
+    """Ready, where its status or reason is another: worth a line in the log."""
+
+    @property
+    def warning(self) -> Condition | None:
+        """Ready, where it turned bad for a new reason that does not mend itself: worth an Event."""
+        bad = self.turned and self.turned.status != "True" and self.turned.reason not in UNDER_WAY
+        return self.turned if bad else None
 
 
 def report(seen: Seen, done: Done, now: str) -> tuple[Tell, ...]:
@@ -44,8 +50,8 @@ def _tells(seen: Seen, done: Done, now: str) -> Iterator[Tell]:
     for adapter, status in statuses:
         if status != adapter.told:
             delay = _adapter_delay(adapter.told, status)
-            warning = _warning(adapter.told.conditions, status.conditions)
-            yield Tell(LORAADAPTERS, adapter.ref, adapter.uid, status, delay, warning)
+            turned = _turned(adapter.told.conditions, status.conditions)
+            yield Tell(LORAADAPTERS, adapter.ref, adapter.uid, status, delay, turned)
     server = seen.server
     if server is None:
         return
@@ -54,7 +60,7 @@ def _tells(seen: Seen, done: Done, now: str) -> Iterator[Tell]:
     told = server_status(server, seen, ready, failures, now)
     if told != server.told:
         delay = _server_delay(server.told, told)
-        yield Tell(MODELSERVERS, server.ref, server.uid, told, delay, _warning(server.told.conditions, told.conditions))
+        yield Tell(MODELSERVERS, server.ref, server.uid, told, delay, _turned(server.told.conditions, told.conditions))
 
 
 def is_true(conditions: Iterable[Condition], kind: Kind) -> bool:
@@ -88,9 +94,11 @@ def _ready(conditions: Iterable[Condition]) -> tuple[str, str]:
     return ("False", "")
 
 
-def _warning(before: Iterable[Condition], after: Iterable[Condition]) -> Condition | None:
-    now = next((condition for condition in after if condition.type == Kind.READY), None)
-    if now is None or now.status == "True" or now.reason in UNDER_WAY:
-        return None
-    then = next((condition for condition in before if condition.type == Kind.READY), None)
-    return now if then is None or (then.status, then.reason) != (now.status, now.reason) else None
+def _turned(before: Iterable[Condition], after: Iterable[Condition]) -> Condition | None:
+    then, now = _condition(before), _condition(after)
+    same = then is not None and now is not None and (then.status, then.reason) == (now.status, now.reason)
+    return None if same else now
+
+
+def _condition(conditions: Iterable[Condition]) -> Condition | None:
+    return next((condition for condition in conditions if condition.type == Kind.READY), None)

@@ -80,7 +80,7 @@ def _resolved(adapter: Adapter, seen: Seen) -> Finding:
     uri = adapter.spec.source.uri
     if adapter.pin:
         return yes(Kind.RESOLVED, Reason.RESOLVED, f"{uri} is revision {adapter.pin.revision}")
-    if isinstance(adapter.answer, Problem):
+    if isinstance(adapter.answer, Problem) and adapter.answer.reason is not Reason.AGENT_UNREACHABLE:
         return no(Kind.RESOLVED, adapter.answer.reason, adapter.answer.message)
     if not any(replica.state for replica in seen.replicas):
         text = f"no replica of server {seen.ref.name} answers yet, so {uri} is still to be resolved"

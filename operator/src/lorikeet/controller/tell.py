@@ -57,6 +57,8 @@ async def _write(item: Tell, world: World) -> float | None:
         log.warning("status of %s %s: %s", item.resource.kind, item.ref, error)
         return RETRY
     changed = world.index.put(item.resource, written)
+    if item.turned:
+        log.info("%s %s: %s: %s", item.resource.kind, item.ref, item.turned.reason, item.turned.message)
     if item.warning:
         await world.events.tell(written, item.warning.reason, item.warning.message, "Warning")
     return 0.0 if changed else None
