@@ -32,12 +32,15 @@ install_cni_plugins() {
 # provide_images control-plane|worker: makes the images that kubeadm names for this role known to containerd.
 # Here: imports what cluster-setup/local/node-images built; elsewhere `kubeadm config images pull` or nothing.
 provide_images() {
-  local archive reference known
+  local archive reference known imported=/var/lib/containerd/imported
   known=$(ctr -n k8s.io images ls -q)
+  mkdir -p "$imported"
   for archive in "$IMAGES/node-$KUBERNETES_VERSION/$1"/*.tar "$IMAGES/node-$KUBERNETES_VERSION"/every/*.tar; do
     [[ -e $archive ]] || continue
     reference=$(<"${archive%.tar}.ref")
-    grep -qxF "$reference" <<<"$known" || ctr -n k8s.io images import "$archive" >/dev/null
+    grep -qxF "$reference" <<<"$known" && [[ $imported/$(basename "$archive") -nt $archive ]] && continue
+    ctr -n k8s.io images import "$archive" >/dev/null
+    touch "$imported/$(basename "$archive")"
   done
 }
 
@@ -47,6 +50,9 @@ CNI=bridge
 
 # Swap on a local machine is the host's, so it is not ours to turn off: `off` or `leave`.
 SWAP=leave
+
+# Registries that containerd may speak plain HTTP to, as HOST:PORT. Here: our own on the bridge.
+PLAIN_REGISTRIES=("$REGISTRY_ADDRESS")
 
 SANDBOX_IMAGE=registry.k8s.io/pause:$PAUSE_VERSION
 

@@ -53,6 +53,41 @@ def test_up_of_a_running_cluster_changes_nothing_and_takes_seconds() -> None:
     assert kubectl("get", "pods", "-A", "-o", "jsonpath={.items[*].metadata.uid}") == before
 
 
+def test_services_outlive_a_restart_of_kube_proxy() -> None:
+    def rules() -> str:
+        return run(str(LOCAL / "in"), "cp1", "nft", "list", "map", "ip", "kube-proxy", "service-ips")
+
+    def restarts() -> int:
+        path = "jsonpath={.items[*].status.containerStatuses[0].restartCount}"
+        return sum(
+            map(int, kubectl("-n", "kube-system", "get", "pods", "-l", "k8s-app=kube-proxy", "-o", path).split())
+        )
+
+    assert "10.96.0.1 . tcp . 443" in rules()
+    before = restarts()
+    cluster_setup("in", "cp1", "pkill", "kube-proxy")
+    until("kube-proxy has restarted", lambda: restarts() > before)
+    pods = kubectl("-n", "kube-system", "get", "pods", "-l", "k8s-app=kube-proxy", "-o", "name").split()
+    until(
+        "kube-proxy has read back what it wrote",
+        lambda: all("serviceCIDR config" in kubectl("-n", "kube-system", "logs", one) for one in pods),
+    )
+    settled = time.monotonic() + 3
+    while time.monotonic() < settled:
+        assert "10.96.0.1 . tcp . 443" in rules()
+
+
+def test_a_pod_pulls_what_was_pushed_to_the_registry(tmp_path: Path) -> None:
+    pushed = run(str(LOCAL / "registry")).strip() + "/tests/pause:1"
+    archive = next((CACHE / "images").glob("node-*/every/pause.tar"))
+    run("tar", "-xf", str(archive), "-C", str(tmp_path))
+    run("crane", "push", "--insecure", str(tmp_path), pushed)
+    body = pod("pulled", gpus=0)
+    body["spec"]["containers"][0] |= {"image": pushed, "imagePullPolicy": "Always", "command": ["/usr/local/bin/pause"]}  # type: ignore[index]
+    apply(body)
+    until("it runs", lambda: kubectl("get", "pod", "pulled", "-o", "jsonpath={.status.phase}") == "Running")
+
+
 def test_the_device_plugin_registers_again_when_the_kubelet_restarts() -> None:
     before = registrations()
     cluster_setup("in", "gpu1", "systemctl", "restart", "kubelet")

@@ -38,6 +38,10 @@ class Index:
         """Every server there is, or that some adapter or pod names."""
         return {ref for by_server in self._of.values() for ref, members in by_server.items() if members}
 
+    def knows(self, server: Ref) -> bool:
+        """Whether there is such a server, or something that names it."""
+        return any(server in by_server for by_server in self._of.values())
+
     def get(self, resource: Resource, ref: Ref) -> Body | None:
         """One object, or None."""
         return self._objects[resource].get(ref)

@@ -82,7 +82,7 @@ class Loops:
             await _woken(poke, due)
             poke.clear()
             self._poked_at.pop(ref, None)
-            if ref not in self._world.index.servers():
+            if not self._world.index.knows(ref):
                 del self._tasks[ref], self._pokes[ref]
                 return
             try:
