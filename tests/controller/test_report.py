@@ -167,7 +167,7 @@ def test_a_server_counts_its_replicas_and_names_the_trouble() -> None:
     problem = Problem(reason=Reason.UNSCHEDULABLE, message="pod b finds no node: Insufficient nvidia.com/gpu")
     seen = b.seen([], [b.replica("a"), b.replica("b", ready=False, state=None, problem=problem)])
     assert seen.server
-    status = server_status(seen.server, seen, 0, (), b.NOW)
+    status = server_status(seen.server, seen, 0, Done(), b.NOW)
     conditions = {each.type: each for each in status.conditions}
     assert conditions["Available"].status == "True"
     assert conditions["Ready"].reason == "Unschedulable"
@@ -179,4 +179,15 @@ def test_a_replica_whose_engine_is_silent_is_not_routed() -> None:
     silent = b.replica("a", state=b.agent_state(engine="Unreachable"))
     seen = b.seen([], [silent])
     assert seen.server
-    assert server_status(seen.server, seen, 0, (), b.NOW).endpoints[0].ready is False
+    assert server_status(seen.server, seen, 0, Done(), b.NOW).endpoints[0].ready is False
+
+
+def test_a_server_is_not_ready_before_every_pod_is_of_the_new_template() -> None:
+    def reason(done: Done, *replicas: Replica) -> str:
+        seen = b.seen([], replicas)
+        assert seen.server
+        return server_status(seen.server, seen, 0, done, b.NOW).conditions[0].reason
+
+    assert reason(Done(), b.replica("a"), b.replica("b")) == "Ready"
+    assert reason(Done(), b.replica("a"), b.replica("b", current=False)) == "RollingOut"
+    assert reason(Done(applied=True), b.replica("a"), b.replica("b")) == "RollingOut"

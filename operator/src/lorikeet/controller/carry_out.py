@@ -20,6 +20,8 @@ class Done:
     """What came of a plan: the actions that failed, each with a sentence."""
 
     failed: tuple[tuple[Action, str], ...] = ()
+    applied: bool = False
+    """A child was, or should have been, changed: what was seen of the replicas is of before."""
 
 
 async def carry_out(ref: Ref, plan: Plan, world: World) -> Done:
@@ -33,7 +35,7 @@ async def carry_out(ref: Ref, plan: Plan, world: World) -> Done:
         except KubeError as error:
             log.warning("%s: %s failed: %s", ref, action, error)
             failed.append((action, str(error)))
-    return Done(tuple(failed))
+    return Done(tuple(failed), any(isinstance(action, Apply) for action in plan.actions))
 
 
 async def _one(ref: Ref, action: Action, world: World) -> None:

@@ -53,7 +53,7 @@ def _server(ref: Ref, world: World, lines: Lines) -> Server | None:
 
 def _rendered(ref: Ref, world: World) -> dict[str, str]:
     return {
-        resource.kind: child["metadata"].get("annotations", {}).get(FINGERPRINT, "")
+        resource.kind: _fingerprint(child)
         for resource in (DEPLOYMENTS, SERVICES)
         for child in world.index.of(resource, ref)
     }
@@ -93,10 +93,16 @@ def _replicas(ref: Ref, server: Server | None, world: World, lines: Lines) -> tu
             if (ip := pod["status"].get("podIP"))
         }
     )
-    return tuple(_replica(pod, lines) for pod in found)
+    template: Body = next((child["spec"]["template"] for child in world.index.of(DEPLOYMENTS, ref)), {})
+    return tuple(_replica(pod, _fingerprint(pod) == _fingerprint(template), lines) for pod in found)
 
 
-def _replica(pod: Body, lines: Lines) -> Replica:
+def _fingerprint(body: Body) -> str:
+    """What we rendered, as a pod or a pod template shows it."""
+    return str(body.get("metadata", {}).get("annotations", {}).get(FINGERPRINT, ""))
+
+
+def _replica(pod: Body, current: bool, lines: Lines) -> Replica:
     name = pod["metadata"]["name"]
     link = lines.link(name)
     return Replica(
@@ -106,5 +112,6 @@ def _replica(pod: Body, lines: Lines) -> Replica:
         ready=pods.is_ready(pod),
         state=link.state if link else None,
         asked=link.asked if link else True,
+        current=current,
         problem=pods.problem_of(pod),
     )

@@ -20,4 +20,5 @@ async def reconcile(ref: Ref, world: World) -> float | None:
     seen = observe(ref, world)
     plan = decide(seen, world.installation)
     done = await carry_out(ref, plan, world)
-    return await tell(ref, report(seen, done, world.now()), world)
+    due = await tell(ref, report(seen, done, world.now()), world)
+    return 0.0 if done.applied and not done.failed else due

@@ -56,8 +56,7 @@ def _tells(seen: Seen, done: Done, now: str) -> Iterator[Tell]:
     if server is None:
         return
     ready = sum(is_true(status.conditions, Kind.READY) for _, status in statuses)
-    failures = [f"cannot {action}: {why}" for action, why in done.failed]
-    told = server_status(server, seen, ready, failures, now)
+    told = server_status(server, seen, ready, done, now)
     if told != server.told:
         delay = _server_delay(server.told, told)
         yield Tell(MODELSERVERS, server.ref, server.uid, told, delay, _turned(server.told.conditions, told.conditions))

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from lorikeet.api.conditions import Kind, Problem, Reason
 from lorikeet.api.modelserver import AdapterCount, Endpoint, ModelServerStatus, Slots
 from lorikeet.api.wire import ENGINE_PORT
+from lorikeet.controller.carry_out import Done
 from lorikeet.controller.conditions import Finding, no, written, yes
 from lorikeet.controller.seen import Replica, Seen, Server
 from lorikeet.controller.workload import model_name, selector, spec_problem
 
 
-def server_status(
-    server: Server, seen: Seen, ready_adapters: int, failures: Iterable[str], now: str
-) -> ModelServerStatus:
-    """The whole status; `failures` are what this pass could not do."""
+def server_status(server: Server, seen: Seen, ready_adapters: int, done: Done, now: str) -> ModelServerStatus:
+    """The whole status; `done` is what came of this pass."""
     spec = server.spec
     revisions = {replica.state.model.revision for replica in seen.replicas if replica.state}
     return ModelServerStatus(
@@ -25,7 +22,7 @@ def server_status(
         selector=selector(server.ref),
         model_name=model_name(spec),
         model_revision=min(revisions - {""}, default=""),
-        conditions=written(_findings(server, seen, failures), server.told.conditions, server.generation, now),
+        conditions=written(_findings(server, seen, done), server.told.conditions, server.generation, now),
         endpoints=tuple(_endpoint(replica) for replica in seen.replicas if replica.ip),
         adapters=AdapterCount(wanted=len(seen.adapters), ready=ready_adapters),
         slots=Slots(gpu=spec.lora.max_loras, memory=spec.lora.max_cpu_loras),
@@ -38,11 +35,11 @@ def _endpoint(replica: Replica) -> Endpoint:
     return Endpoint(pod=replica.pod, address=f"{host}:{ENGINE_PORT}", boot=boot, ready=replica.routed)
 
 
-def _findings(server: Server, seen: Seen, failures: Iterable[str]) -> list[Finding]:
+def _findings(server: Server, seen: Seen, done: Done) -> list[Finding]:
     ready = sum(replica.routed for replica in seen.replicas)
     wanted = server.spec.replicas
     count = f"{ready} of {wanted} replicas of server {server.ref.name} take requests"
-    trouble = _trouble(server, seen, failures)
+    trouble = _trouble(server, seen, done)
     if wanted == 0:
         zero = f"server {server.ref.name} is scaled to zero: raise spec.replicas"
         available = no(Kind.AVAILABLE, Reason.SCALED_TO_ZERO, zero)
@@ -50,7 +47,8 @@ def _findings(server: Server, seen: Seen, failures: Iterable[str]) -> list[Findi
         available = yes(Kind.AVAILABLE, Reason.REPLICAS_READY, count)
     else:
         available = no(Kind.AVAILABLE, trouble.reason, f"{count}: {trouble.message}")
-    settled = ready == wanted == len(seen.replicas)
+    rolled_out = not done.applied and all(replica.current for replica in seen.replicas)
+    settled = rolled_out and ready == wanted == len(seen.replicas)
     if settled:
         progressing = no(Kind.PROGRESSING, Reason.COMPLETE, count)
     else:
@@ -64,23 +62,25 @@ def _findings(server: Server, seen: Seen, failures: Iterable[str]) -> list[Findi
     return [headline, available, progressing]
 
 
-def _trouble(server: Server, seen: Seen, failures: Iterable[str]) -> Problem:
+def _trouble(server: Server, seen: Seen, done: Done) -> Problem:
     """The most telling reason why not all replicas serve."""
     if wrong := spec_problem(server.spec):
         return Problem(reason=Reason.INVALID_SPEC, message=wrong)
-    if failed := next(iter(failures), ""):
-        return Problem(reason=Reason.REPLICAS_UNAVAILABLE, message=failed)
+    for action, why in done.failed:
+        return Problem(reason=Reason.REPLICAS_UNAVAILABLE, message=f"cannot {action}: {why}")
     for replica in seen.replicas:
         if replica.problem:
             return replica.problem
     for replica in seen.replicas:
         if replica.state and not replica.state.model.ready and replica.state.model.reason:
             return Problem(reason=replica.state.model.reason, message=replica.state.model.message)
-    waiting = [_waiting(replica) for replica in seen.replicas if not replica.routed]
+    waiting = [_waiting(replica) for replica in seen.replicas if not (replica.routed and replica.current)]
     return Problem(reason=Reason.ROLLING_OUT, message="; ".join(waiting) or "pods are being made")
 
 
 def _waiting(replica: Replica) -> str:
+    if replica.routed:
+        return f"{replica.pod} is of the old template and is replaced in its turn"
     if replica.state is None:
         return f"{replica.pod} is starting"
     if not replica.state.model.ready:

@@ -83,6 +83,8 @@ class Replica:
     """What its agent says; None while it does not answer."""
     asked: bool = True
     """False until its agent has answered, or failed to, for the first time."""
+    current: bool = True
+    """Made from the template as it is now; the others wait to be replaced."""
     problem: Problem | None = None
     """Why the pod cannot run, where Kubernetes says so."""
 

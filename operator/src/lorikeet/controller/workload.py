@@ -93,11 +93,14 @@ def seconds(duration: str) -> int:
 
 
 def _child(resource: Resource, body: Body) -> Child:
-    text = json.dumps(body, sort_keys=True)
-    fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
+    fingerprint = _fingerprint(body)
     meta = body["metadata"]
     meta["annotations"] = {**meta.get("annotations", {}), FINGERPRINT: fingerprint}
     return Child(resource, Ref(meta["namespace"], meta["name"]), body, fingerprint)
+
+
+def _fingerprint(body: Body) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _meta(server: Server, name: str) -> Body:
@@ -148,7 +151,6 @@ def _service(server: Server) -> Body:
 
 def _deployment(server: Server, installation: Installation) -> Body:
     spec = server.spec
-    template = spec.pod_template
     return {
         "metadata": _meta(server, child_name(server.ref)),
         "spec": {
@@ -157,15 +159,23 @@ def _deployment(server: Server, installation: Installation) -> Body:
             "progressDeadlineSeconds": seconds(spec.startup.timeout) + 600,
             # GPUs are scarce: an update frees one before it asks for one.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
-            "template": {
-                "metadata": {
-                    "labels": {**template.labels, **labels(server.ref)},
-                    "annotations": {**template.annotations, "kubectl.kubernetes.io/default-container": "engine"},
-                },
-                "spec": _pod(server, installation),
-            },
+            "template": _template(server, installation),
         },
     }
+
+
+def _template(server: Server, installation: Installation) -> Body:
+    """Carries its own fingerprint, so that a pod shows which template it was made from."""
+    template = server.spec.pod_template
+    body: Body = {
+        "metadata": {
+            "labels": {**template.labels, **labels(server.ref)},
+            "annotations": {**template.annotations, "kubectl.kubernetes.io/default-container": "engine"},
+        },
+        "spec": _pod(server, installation),
+    }
+    body["metadata"]["annotations"][FINGERPRINT] = _fingerprint(body)
+    return body
 
 
 def _pod(server: Server, installation: Installation) -> Body:

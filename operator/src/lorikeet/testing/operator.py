@@ -15,11 +15,13 @@ from lorikeet.api.ref import Ref
 from lorikeet.controller import handlers
 from lorikeet.controller.index import Index
 from lorikeet.controller.loops import Loops
+from lorikeet.controller.workload import child_name
 from lorikeet.controller.world import World
 from lorikeet.kube.client import Body, Kube
+from lorikeet.kube.errors import NotFound
 from lorikeet.kube.events import Events
 from lorikeet.kube.lease import Lease, Terms
-from lorikeet.kube.resource import LORAADAPTERS, PODS
+from lorikeet.kube.resource import DEPLOYMENTS, LORAADAPTERS, PODS
 from lorikeet.testing import builders
 
 QUICK = Terms(duration=3.0, renew=2.0, retry=0.2)
@@ -54,6 +56,9 @@ async def operator(kubeconfig: Path, namespace: str, holder: str = "operator-1")
 async def add_pod(kube: Kube, server: Ref, name: str, ip: str) -> None:
     """Make a ready pod of `server`, as its Deployment and a kubelet would."""
     body = builders.pod_body(server, name)
+    with contextlib.suppress(NotFound):
+        deployment = await kube.get(DEPLOYMENTS, Ref(server.namespace, child_name(server)))
+        body["metadata"]["annotations"] = deployment["spec"]["template"]["metadata"]["annotations"]
     await kube.create(PODS, body)
     await set_pod_status(kube, Ref(server.namespace, name), builders.ready_status(ip))
 
