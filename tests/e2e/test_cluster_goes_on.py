@@ -45,11 +45,9 @@ def test_a_pod_that_asks_for_more_gpus_than_there_are_is_told_so_by_the_schedule
     )
 
 
-def test_up_of_a_running_cluster_changes_nothing_and_takes_seconds() -> None:
+def test_up_of_a_running_cluster_changes_nothing() -> None:
     before = kubectl("get", "pods", "-A", "-o", "jsonpath={.items[*].metadata.uid}")
-    began = time.monotonic()
     cluster_setup("up")
-    assert time.monotonic() - began < 30
     assert kubectl("get", "pods", "-A", "-o", "jsonpath={.items[*].metadata.uid}") == before
 
 
