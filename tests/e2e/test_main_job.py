@@ -1,0 +1,280 @@
+"""The main job on a real cluster: apply, ask, kill, break, scale. A demo of its own, beside anybody's."""
+
+import base64
+import json
+import re
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lorikeet.testing.cluster import Cluster, Failed, until
+from lorikeet.testing.prober import Prober, ask
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = ROOT / "manifests" / "samples"
+PORT = "18080"
+GATEWAY = f"http://127.0.0.1:{PORT}"
+QUESTION = "What is a pod?"
+GOOD = ("pirate", "poet")
+SYSTEM = ("-n", "lorikeet-system")
+OPERATOR = "deployment/lorikeet-operator"
+ADAPTERS = "loraadapters.lorikeet.dev"
+BROKEN = {
+    "missing-repo": ("SourceNotFound", "check the URI"),
+    "pickle-only": ("UnsafeFormat", "convert them to adapter_model.safetensors"),
+    "rank-too-high": ("RankTooHigh", "raise spec.lora.maxRank"),
+    "wrong-base": ("WrongBaseModel", "serve it on its own base model"),
+}
+ASK_ENGINE = """
+import json, urllib.request
+token = open("/run/lorikeet/control-token").read()
+def get(path):
+    request = urllib.request.Request("http://127.0.0.1:8000" + path, headers={"Authorization": "Bearer " + token})
+    return json.load(urllib.request.urlopen(request, timeout=5))
+names = sorted(card["id"] for card in get("/v1/models")["data"] if card["parent"])
+print(json.dumps({"boot": get("/-/boot")["boot"], "names": names}))
+"""
+"""What an engine says of itself, to its agent's container: with the control token, on loopback."""
+
+CLUSTER = Cluster(ROOT, "mainjob", "10.205.0", {"GATEWAY_PORT": PORT, "ENGINE": "sim"})
+kubectl = CLUSTER.kubectl
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[str]:
+    """What the first `demo/up` said."""
+    try:
+        yield CLUSTER.script("demo/up", seconds=1700)
+    finally:
+        CLUSTER.script("demo/down")
+        CLUSTER.script("cluster-setup/local/down", "--images")
+
+
+@pytest.fixture
+def answers(demo: str) -> dict[str, str]:
+    """Two replicas and both adapters, Ready; what each answers to QUESTION."""
+    kubectl("apply", "-f", str(SAMPLES / "poet.yaml"))
+    kubectl("scale", "msv", "tiny", "--replicas=2")
+    until("all is Ready", lambda: rows(ADAPTERS).items() >= {name: ["True", "2", "2"] for name in GOOD}.items())
+    said = {name: ask(GATEWAY, name, QUESTION) for name in GOOD}
+    assert {status for status, _ in said.values()} == {200}
+    return {name: text for name, (_, text) in said.items()}
+
+
+def test_the_demo_shows_three_different_answers_then_a_new_version_and_a_404(demo: str) -> None:
+    said = re.findall(r"^ *\d+s +(tiny|pirate|poet)  +(.*)$", demo, re.MULTILINE)
+    assert [name for name, _ in said] == ["tiny", "pirate", "poet", "pirate", "poet"], demo
+    tiny, pirate, poet, newer, gone = (text for _, text in said)
+    assert len({tiny, pirate, poet, newer}) == 4
+    assert gone.startswith("404 model_not_found")
+    with urllib.request.urlopen(f"{GATEWAY}/v1/models", timeout=10) as reply:
+        listed = json.load(reply)
+    assert {card["id"]: card["parent"] for card in listed["data"]} == {"tiny": None, "pirate": "tiny"}
+
+
+def test_the_demo_run_again_goes_on_with_the_same_pods(demo: str) -> None:
+    before, began = pods(), time.monotonic()
+    again = CLUSTER.script("demo/up")
+    assert "404 model_not_found" in again
+    assert set(pods()) == set(before)
+    assert time.monotonic() - began < 60
+
+
+def test_a_killed_engine_gets_its_adapters_back_without_an_operator_and_no_request_fails(
+    answers: dict[str, str],
+) -> None:
+    before = engines()
+    with no_operator(), probing(answers) as outcomes:
+        for pod in pods().values():
+            name = pod["metadata"]["name"]
+            CLUSTER.kill(pod, "engine")
+            until(f"{name} has its adapters back", lambda name=name: came_back(name, before[name]))
+    assert set(outcomes) == {"right"}, outcomes
+    assert outcomes["right"] > 50
+
+
+def test_a_deleted_pods_successor_gets_the_adapters_and_no_request_fails(answers: dict[str, str]) -> None:
+    gone = next(iter(pods().values()))["metadata"]["name"]
+    with probing(answers) as outcomes:
+        kubectl("delete", "pod", gone)
+        until(
+            "two replicas hold all",
+            lambda: gone not in engines() and [len(one["names"]) for one in engines().values()] == [2, 2],
+        )
+        until("Ready says so", lambda: all("2 of 2 replicas serve" in message(name) for name in GOOD))
+    assert set(outcomes) == {"right"}, outcomes
+    assert outcomes["right"] > 50
+
+
+@pytest.fixture
+def broken(answers: dict[str, str]) -> Iterator[None]:
+    kubectl("apply", "-f", str(SAMPLES / "broken"))
+    yield
+    kubectl("delete", "--ignore-not-found", "-f", str(SAMPLES / "broken"))
+
+
+@pytest.mark.usefixtures("broken")
+def test_broken_adapters_say_why_and_what_to_do_and_leave_nothing_behind() -> None:
+    expected = {name: reason for name, (reason, _) in BROKEN.items()} | dict.fromkeys(GOOD, "Ready")
+    until("each has its reason", lambda: {row[0]: row[5] for row in table(ADAPTERS)[1:]} == expected)
+    for name, (reason, step) in BROKEN.items():
+        until(f"{name} has an Event", lambda name=name: "Warning" in describe(name))
+        assert re.search(rf"^ +Warning +{reason} .*{step}", describe(name), re.MULTILINE), describe(name)
+        assert step in message(name)
+        assert ask(GATEWAY, name, QUESTION)[0] == 503
+    kubectl("delete", "-f", str(SAMPLES / "broken"))
+    good = {CLUSTER.get(ADAPTERS, name)["status"]["digest"] for name in GOOD}
+    for pod in engines():
+        until(f"{pod} has what is good and no more", lambda pod=pod: set(staged(pod)) == good)
+
+
+def test_the_columns_of_kubectl_get_tell_the_story(answers: dict[str, str]) -> None:
+    header, *adapters = table(ADAPTERS)
+    assert header == ["NAME", "SERVER", "READY", "LOADED", "DESIRED", "REASON", "RANK", "AGE"]
+    assert [row[:-1] for row in adapters] == [[name, "tiny", "True", "2", "2", "Ready", "8"] for name in GOOD]
+    header, *servers = table("msv")
+    assert header == ["NAME", "MODEL", "READY", "REPLICAS", "READYREPLICAS", "ADAPTERS", "REASON", "AGE"]
+    assert [row[:-1] for row in servers] == [["tiny", "tiny", "True", "2", "2", "2", "Ready"]]
+
+
+def test_kubectl_scale_takes_a_replica_away_and_brings_one_back_and_no_request_fails(answers: dict[str, str]) -> None:
+    with probing(answers) as outcomes:
+        for count in ("1", "2"):
+            kubectl("scale", "msv", "tiny", f"--replicas={count}")
+            until("all hold all", lambda count=count: rows(ADAPTERS) == {name: ["True", count, count] for name in GOOD})
+            until("the pods are as many", lambda count=count: len(pods()) == int(count))
+    assert set(outcomes) == {"right"}, outcomes
+
+
+def test_the_charts_own_test_passes(answers: dict[str, str]) -> None:
+    assert re.search(r"Phase: +Succeeded", CLUSTER.helm("test", "lorikeet", *SYSTEM))
+
+
+@pytest.mark.parametrize("how", ["process", "pod"])
+def test_an_operator_that_is_killed_comes_back_and_disturbs_no_engine(answers: dict[str, str], how: str) -> None:
+    before, loaded = engines(), loads()
+    (operator,) = CLUSTER.items("pod", *SYSTEM, "-l", "app.kubernetes.io/component=operator")
+    if how == "process":
+        CLUSTER.kill(operator, "operator")
+    else:
+        kubectl("delete", "pod", operator["metadata"]["name"], *SYSTEM, "--force", "--grace-period=0")
+    alias("privateer")
+    until("the alias answers", lambda: ask(GATEWAY, "privateer", QUESTION) == (200, answers["pirate"]))
+    alias()
+    until("the alias is gone", lambda: ask(GATEWAY, "privateer", QUESTION)[0] == 404)
+    assert (engines(), loads()) == (before, loaded)
+
+
+def test_no_secret_is_in_any_log(answers: dict[str, str]) -> None:
+    secrets = {text for pod in engines() for text in in_agent(pod, "cat", "/run/lorikeet/control-token").split()}
+    for where in (["tiny-lorikeet-keys"], ["lorikeet-root-key", *SYSTEM]):
+        held = CLUSTER.get("secret", *where)["data"].values()
+        secrets |= {base64.b64decode(value).decode("ascii") for value in held}
+    logs = CLUSTER.logs()
+    containers = {where.rpartition("/")[2] for where, text in logs.items() if text}
+    assert containers >= {"operator", "gateway", "agent", "engine"}
+    assert len(secrets) == 5  # two control tokens, the agent token, the inference key, the root key
+    assert not [
+        (where, number) for where, text in logs.items() for number, secret in enumerate(secrets) if secret in text
+    ]
+
+
+@contextmanager
+def probing(answers: dict[str, str]) -> Iterator[Counter[str]]:
+    """A client for each adapter; at the end, what became of all requests."""
+    outcomes: Counter[str] = Counter()
+    with ExitStack() as stack:
+        probers = [stack.enter_context(Prober(GATEWAY, name, QUESTION, said)) for name, said in answers.items()]
+        yield outcomes
+    for prober in probers:
+        outcomes += prober.outcomes
+    print(f"probers: {dict(outcomes)}, slowest {max(prober.slowest for prober in probers):.2f} s")
+
+
+@contextmanager
+def no_operator() -> Iterator[None]:
+    def running() -> bool:
+        return bool(CLUSTER.items("pod", *SYSTEM, "-l", "app.kubernetes.io/component=operator"))
+
+    kubectl("scale", OPERATOR, *SYSTEM, "--replicas=0")
+    until("no operator runs", lambda: not running())
+    try:
+        yield
+        assert not running()
+    finally:
+        kubectl("scale", OPERATOR, *SYSTEM, "--replicas=1")
+        kubectl("rollout", "status", OPERATOR, *SYSTEM)
+
+
+def pods() -> dict[str, dict[str, Any]]:
+    """uid → engine pod, without those on their way out."""
+    listed = CLUSTER.items("pod", "-l", "lorikeet.dev/server=tiny")
+    return {pod["metadata"]["uid"]: pod for pod in listed if "deletionTimestamp" not in pod["metadata"]}
+
+
+def engines() -> dict[str, dict[str, Any]]:
+    """Pod → `boot` and `names` as its engine says; nothing where it does not answer."""
+    found: dict[str, dict[str, Any]] = {}
+    for pod in pods().values():
+        name = pod["metadata"]["name"]
+        try:
+            found[name] = json.loads(in_agent(name, "python3", "-c", ASK_ENGINE))
+        except Failed:
+            found[name] = {"boot": "", "names": []}
+    return found
+
+
+def came_back(pod: str, before: dict[str, Any]) -> bool:
+    now = engines()[pod]
+    return bool(now["boot"]) and now["boot"] != before["boot"] and now["names"] == before["names"]
+
+
+def in_agent(pod: str, *command: str) -> str:
+    return kubectl("exec", pod, "-c", "agent", "--", *command)
+
+
+def staged(pod: str) -> list[str]:
+    return in_agent(pod, "ls", "-A", "/adapters/store").split()
+
+
+def loads() -> int:
+    """How often agents had their engines load something, ever."""
+    return sum(
+        text.count("lorikeet.agent.hands load ") for where, text in CLUSTER.logs().items() if where.endswith("/agent")
+    )
+
+
+def alias(*names: str) -> None:
+    kubectl(
+        "patch", "loraadapter.lorikeet.dev", "pirate", "--type=merge", "-p", json.dumps({"spec": {"aliases": names}})
+    )
+
+
+def message(adapter: str) -> str:
+    conditions = CLUSTER.get(ADAPTERS, adapter)["status"]["conditions"]
+    return str(next(one["message"] for one in conditions if one["type"] == "Ready"))
+
+
+def describe(adapter: str) -> str:
+    return kubectl("describe", ADAPTERS, adapter)
+
+
+def table(kind: str) -> list[list[str]]:
+    """What a user sees, header and rows; a cell may be empty."""
+    lines = kubectl("get", kind).splitlines()
+    starts = [word.start() for word in re.finditer(r"\S+", lines[0])]
+    cells = [slice(start, end) for start, end in zip(starts, [*starts[1:], None], strict=True)]
+    return [[line[cell].strip() for cell in cells] for line in lines]
+
+
+def rows(kind: str) -> dict[str, list[str]]:
+    """Adapter → READY, LOADED, DESIRED, as a user sees them."""
+    return {row[0]: row[2:5] for row in table(kind)[1:]}
