@@ -157,10 +157,13 @@ class Link:
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None, limit: float) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {self.address.token}"}
-        timeout = aiohttp.ClientTimeout(total=limit, connect=CALL_TIMEOUT)
+        url = self.address.url + path
+        # The limit is asyncio's: aiohttp's own total swallows a cancellation that comes at the same moment as it runs
+        # out, and a line that nobody can hang up would hold up the end of all of them.
+        timeout = aiohttp.ClientTimeout(connect=CALL_TIMEOUT)
+        how: dict[str, Any] = {"json": body, "headers": headers, "timeout": timeout}
         try:
-            url = self.address.url + path
-            async with self._session.request(method, url, json=body, headers=headers, timeout=timeout) as reply:
+            async with asyncio.timeout(limit), self._session.request(method, url, **how) as reply:
                 return reply.status, await reply.json(content_type=None)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise AgentError(f"{method} {path}: {error!r}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from lorikeet.kube.resource import Resource
 FIELD_MANAGER = "lorikeet-operator"
 TIMEOUT = 20.0
 """Seconds for one call: kopf's default of 300 s would hold a pass for five minutes."""
+NO_LIMIT = aiohttp.ClientTimeout()
 CONNECTIONS = 64
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
@@ -131,7 +133,7 @@ class Kube:
             ("timeoutSeconds", str(seconds)),
             *_selectors(labels, ""),
         ]
-        timeout = aiohttp.ClientTimeout(total=seconds + 30, sock_read=seconds + 30)
+        timeout = aiohttp.ClientTimeout(connect=TIMEOUT, sock_read=seconds + 30)
         async with self._send("GET", resource.path(namespace), query, timeout=timeout) as reply:
             try:
                 async for line in reply.content:
@@ -148,13 +150,13 @@ class Kube:
         body: Body | None = None,
         content_type: str = "application/json",
     ) -> Body:
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT)
-        async with self._send(method, path, query or [], body, content_type, timeout) as reply:
-            text = await reply.read()
-            try:
-                return json.loads(text)  # type: ignore[no-any-return]
-            except ValueError as error:  # a proxy's page, say
-                raise Unreachable(f"{method} {path}: {error!r}") from error
+        try:
+            # Not aiohttp's own total: it swallows a cancellation that comes at the moment when it runs out.
+            async with asyncio.timeout(TIMEOUT):
+                async with self._send(method, path, query or [], body, content_type) as reply:
+                    return json.loads(await reply.read())  # type: ignore[no-any-return]
+        except (TimeoutError, ValueError) as error:  # ValueError: no JSON, a proxy's page, say
+            raise Unreachable(f"{method} {path}: {error!r}") from error
 
     @asynccontextmanager
     async def _send(
@@ -164,7 +166,7 @@ class Kube:
         query: Query,
         body: Body | None = None,
         content_type: str = "application/json",
-        timeout: aiohttp.ClientTimeout | None = None,
+        timeout: aiohttp.ClientTimeout = NO_LIMIT,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         call = f"{method} {path}"
         headers = {"Accept": "application/json", "Content-Type": content_type}
