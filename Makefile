@@ -74,6 +74,7 @@ e2e: venv toolchain
 venv: $(VENV)/.stamp ## The Python environment, from hash-locked requirements
 $(VENV)/.stamp: operator/requirements/dev.txt operator/pyproject.toml
 	@echo "venv: $(VENV) from operator/requirements/dev.txt"
+	@python3 -c 'import ensurepip' 2>/dev/null || { echo "venv: installing python3-venv"; apt-get update -q && apt-get install -y -q --no-install-recommends python3-venv; } >&2
 	@test -x $(UV) || { python3 -m venv $(VENV) && $(PY) -m pip install -q --disable-pip-version-check uv==$(UV_VERSION); }
 	@$(UV) pip sync -q --require-hashes --python $(PY) operator/requirements/dev.txt
 	@$(UV) pip install -q --python $(PY) --no-deps --no-build-isolation -e operator
