@@ -113,9 +113,9 @@ class TestErrors:
             await served(kube, namespace)
 
     async def test_a_version_of_long_ago_has_expired(self, kube: Kube, sql: Body) -> None:
-        events = kube.watch(LORAADAPTERS, "1", sql["metadata"]["namespace"])
         try:
-            code = (await anext(events))["object"]["code"]
+            async with aclosing(kube.watch(LORAADAPTERS, "1", sql["metadata"]["namespace"])) as events:
+                code = (await anext(events))["object"]["code"]
         except Expired:
             code = 410
         assert code == 410
@@ -130,7 +130,7 @@ class Follower:
         self.names: set[str] = set()
 
     async def run(self) -> None:
-        async with aclosing(follow(self._kube, MODELSERVERS, self._namespace)) as changes:  # type: ignore[type-var]
+        async with aclosing(follow(self._kube, MODELSERVERS, self._namespace)) as changes:
             async for change in changes:
                 self.changes.append(change)
                 match change:

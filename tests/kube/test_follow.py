@@ -104,7 +104,7 @@ async def kube(script: Script, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
 async def first(kube: Kube, count: int) -> list[Change]:
     found: list[Change] = []
-    async with asyncio.timeout(5), aclosing(follow(kube, PODS)) as changes:  # type: ignore[type-var]
+    async with asyncio.timeout(5), aclosing(follow(kube, PODS)) as changes:
         async for change in changes:
             found.append(change)
             if len(found) == count:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +52,7 @@ def ref_of(body: dict[str, Any]) -> Ref:
 
 async def follow(
     kube: Kube, resource: Resource, namespace: str | None = None, *, labels: str = ""
-) -> AsyncIterator[Change]:
+) -> AsyncGenerator[Change, None]:
     """First `Listed`, then each change; `Listed` again whenever the thread was lost. Never ends, never raises.
 
     A broken connection is resumed from the last version; only an expired version (410) lists again.
@@ -64,12 +65,13 @@ async def follow(
                 listed = await kube.list(resource, namespace, labels=labels)
                 version = listed["metadata"]["resourceVersion"]
                 yield Listed(listed["items"])
-            async for event in kube.watch(resource, version, namespace, labels=labels):
-                change = _change(event)
-                version = event["object"]["metadata"]["resourceVersion"]
-                pause = FIRST_PAUSE
-                if change:
-                    yield change
+            async with aclosing(kube.watch(resource, version, namespace, labels=labels)) as events:
+                async for event in events:
+                    change = _change(event)
+                    version = event["object"]["metadata"]["resourceVersion"]
+                    pause = FIRST_PAUSE
+                    if change:
+                        yield change
         except Exception as error:
             # Whatever it is, also an answer that is none of the API server's: who follows must outlive it.
             if isinstance(error, Expired):
