@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TypeVar
@@ -25,7 +26,8 @@ from lorikeet.testing.apiserver import ApiServer
 from lorikeet.testing.operator import add_pod, operator, set_pod_status, status_of
 
 T = TypeVar("T")
-ADDRESSES: Iterator[str] = (f"127.0.{high}.{low}" for high in range(10, 99) for low in range(1, 250))
+# Agents listen on a fixed port, each on an address of its own; runs beside each other use different ones.
+ADDRESSES: Iterator[str] = (f"127.6.{os.getpid() % 250}.{number}" for number in range(1, 250))
 
 
 async def until(look: Callable[[], Awaitable[T]], good: Callable[[T], bool], seconds: float = 20.0) -> T:
