@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from lorikeet.controller.podspec import seconds
 from lorikeet.controller.settings import Settings
-from lorikeet.controller.workload import seconds
 
 ENVIRONMENT = {
     "LORIKEET_NAMESPACE": "lorikeet-system",

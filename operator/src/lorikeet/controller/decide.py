@@ -9,9 +9,10 @@ from lorikeet.api.loraadapter import State
 from lorikeet.api.wire import Wanted, WantedAdapter
 from lorikeet.controller.actions import Action, Apply, Plan, Push, Resolve
 from lorikeet.controller.placement import place
+from lorikeet.controller.podspec import Installation
 from lorikeet.controller.seen import Adapter, Replica, Seen
 from lorikeet.controller.versions import kept_uris, pinned_uri
-from lorikeet.controller.workload import Installation, children, spec_problem
+from lorikeet.controller.workload import children, spec_problem
 
 
 def decide(seen: Seen, installation: Installation) -> Plan:

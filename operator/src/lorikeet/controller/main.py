@@ -19,9 +19,9 @@ from lorikeet.api.ref import Ref
 from lorikeet.controller import handlers, health
 from lorikeet.controller.index import Index
 from lorikeet.controller.loops import Loops
+from lorikeet.controller.podspec import Installation
 from lorikeet.controller.root_key import root_key
 from lorikeet.controller.settings import Settings
-from lorikeet.controller.workload import Installation
 from lorikeet.controller.world import World
 from lorikeet.kube.client import Kube
 from lorikeet.kube.events import Events

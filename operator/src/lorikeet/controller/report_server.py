@@ -7,8 +7,9 @@ from lorikeet.api.modelserver import AdapterCount, Endpoint, ModelServerStatus, 
 from lorikeet.api.wire import ENGINE_PORT
 from lorikeet.controller.carry_out import Done
 from lorikeet.controller.conditions import Finding, no, written, yes
+from lorikeet.controller.podspec import model_name
 from lorikeet.controller.seen import Replica, Seen, Server
-from lorikeet.controller.workload import model_name, selector, spec_problem
+from lorikeet.controller.workload import selector, spec_problem
 
 
 def server_status(server: Server, seen: Seen, ready_adapters: int, done: Done, now: str) -> ModelServerStatus:

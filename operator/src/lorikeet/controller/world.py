@@ -14,8 +14,8 @@ from lorikeet.api import keys
 from lorikeet.api.ref import Ref
 from lorikeet.controller.index import Index
 from lorikeet.controller.links import Address, Link
+from lorikeet.controller.podspec import Installation
 from lorikeet.controller.resolver import Resolver
-from lorikeet.controller.workload import Installation
 from lorikeet.kube.client import Kube
 from lorikeet.kube.events import Events
 from lorikeet.kube.lease import Lease

@@ -10,8 +10,9 @@ from lorikeet.api.loraadapter import LoRAAdapterSpec, LoRAAdapterStatus, State
 from lorikeet.api.modelserver import ModelServerSpec, ModelServerStatus
 from lorikeet.api.ref import API_VERSION, Ref, engine_name
 from lorikeet.api.wire import AdapterState, AgentState, ModelState, Wanted
+from lorikeet.controller.podspec import Installation, model_name
 from lorikeet.controller.seen import Adapter, Replica, Seen, Server
-from lorikeet.controller.workload import Installation, child_name, labels, model_name
+from lorikeet.controller.workload import child_name, labels
 
 NAMESPACE = "default"
 SERVER = Ref(NAMESPACE, "qwen")
