@@ -48,7 +48,7 @@ def _server(ref: Ref, world: World, lines: Lines) -> Server | None:
     rendered = _rendered(ref, world)
     if SECRETS.kind in lines.applied:
         rendered[SECRETS.kind] = lines.applied[SECRETS.kind]
-    return Server(ref, meta["uid"], meta["generation"], meta["creationTimestamp"], spec, told, rendered)
+    return Server(ref, meta["uid"], meta["generation"], spec, told, rendered)
 
 
 def _rendered(ref: Ref, world: World) -> dict[str, str]:

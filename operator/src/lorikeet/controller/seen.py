@@ -23,7 +23,6 @@ class Server:
     ref: Ref
     uid: str
     generation: int
-    created: str
     spec: ModelServerSpec
     told: ModelServerStatus
     """The status gateways read now."""

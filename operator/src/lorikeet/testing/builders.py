@@ -47,7 +47,7 @@ def server(ref: Ref = SERVER, **spec: Any) -> Server:
         "engine": {"profile": "CPU"},
         **spec,
     }
-    return Server(ref, f"uid-{ref.name}", 1, OLD, ModelServerSpec.parse(body), ModelServerStatus())
+    return Server(ref, f"uid-{ref.name}", 1, ModelServerSpec.parse(body), ModelServerStatus())
 
 
 def adapter(name: str = "sql", /, *, created: str = OLD, told: LoRAAdapterStatus | None = None, **spec: Any) -> Adapter:
