@@ -22,7 +22,7 @@ ENGINE_PORT = 8000
 
 
 class WantedAdapter(Shape):
-    """One version of one adapter that a replica shall serve. Its identity is (adapter, uri)."""
+    """One version of one adapter that a replica shall hold. Its identity is (adapter, uri)."""
 
     adapter: str
     """The LoRAAdapter's metadata.name."""
@@ -30,10 +30,13 @@ class WantedAdapter(Shape):
     """The source, pinned to an immutable revision."""
     credentials_key: str | None = None
     sha256: str | None = None
+    load: bool = True
+    """False: keep the bytes staged and do not load them, so that going back to this version needs no download. Such
+    files are the first to go when the disk is full, and nothing waits for them."""
 
 
 class Wanted(Shape):
-    """Everything one replica shall serve: what is not in it is drained, unloaded and removed."""
+    """Everything one replica shall hold: what is not in it is drained, unloaded and removed."""
 
     adapters: tuple[WantedAdapter, ...] = ()
     epoch: int = 0
