@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from lorikeet.agent.backoff import Backoff
 from lorikeet.agent.board import Board
 from lorikeet.agent.guard_folder import GuardFolder
 from lorikeet.agent.memory import Memory
@@ -19,6 +18,7 @@ from lorikeet.agent.store import Found, Staged
 from lorikeet.api.conditions import Problem, Reason
 from lorikeet.api.wire import AgentState, Wanted, WantedAdapter
 from lorikeet.artifacts.hub import Hub as Client
+from lorikeet.backoff import Backoff
 from lorikeet.engine import guard
 from lorikeet.testing.adapters import write_base
 from lorikeet.testing.hub import Fault, Hub, Kind
@@ -35,16 +35,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-@pytest.mark.parametrize(
-    ("attempts", "asked", "chance", "seconds"),
-    [(1, None, 0, 0.05), (2, None, 0, 0.1), (5, None, 0, 0.8), (99, None, 0, 60), (1, 30, 0, 30), (1, 30, 0.5, 37.5)],
-)
-def test_waits_double_to_a_cap_and_never_undercut_what_was_asked(
-    attempts: int, asked: float | None, chance: float, seconds: float
-) -> None:
-    assert Backoff().delay(attempts, asked, chance) == pytest.approx(seconds)
 
 
 def remembering(clock: Clock) -> Memory:

@@ -13,6 +13,7 @@ import pytest
 
 from lorikeet.api.conditions import Problem, Reason
 from lorikeet.api.wire import Resolve, Resolved, Wanted, WantedAdapter
+from lorikeet.backoff import Backoff
 from lorikeet.controller import links
 from lorikeet.controller.links import Address, AgentError, Link, agent_url
 from lorikeet.kube.lease import NotLeader
@@ -50,7 +51,7 @@ async def agent() -> AsyncIterator[ScriptedAgent]:
 
 @pytest.fixture
 async def line(agent: ScriptedAgent, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Line]:
-    monkeypatch.setattr(links, "LAST_PAUSE", 0.05)
+    monkeypatch.setattr(links, "BACKOFF", Backoff(cap=0.05))
     monkeypatch.setattr(links, "CALL_TIMEOUT", 0.2)
     monkeypatch.setattr(links, "POLL_WAIT", 0.1)
     async with aiohttp.ClientSession() as session:

@@ -13,6 +13,7 @@ from lorikeet.api.conditions import Problem, Reason
 from lorikeet.api.ref import Ref
 from lorikeet.api.wire import Resolve as Question
 from lorikeet.api.wire import Resolved
+from lorikeet.backoff import Backoff
 from lorikeet.controller import resolver
 from lorikeet.controller.actions import Resolve
 from lorikeet.controller.links import AgentError, Link
@@ -57,7 +58,7 @@ class Desk:
 
 @pytest.fixture
 async def desk(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    monkeypatch.setattr(resolver, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(resolver, "BACKOFF", Backoff(first=0.001))
     found = Desk()
     yield found
     await found.resolver.close()
@@ -98,9 +99,9 @@ async def test_a_source_that_says_no_is_left_alone_for_minutes(desk: Desk, monke
     desk.agents = [Agent(NEVER, ANSWER)]
     desk.resolver.ask(ASK)
     await until(lambda: desk.resolver.answer(KEY) == NEVER)
-    assert (desk.agents[0].asked, resolver.LASTING_PAUSE) == (1, 600.0)
+    assert (desk.agents[0].asked, resolver.REFUSED.first) == (1, 600.0)
     desk.resolver.keep_only(())
-    monkeypatch.setattr(resolver, "LASTING_PAUSE", 0.001)
+    monkeypatch.setattr(resolver, "REFUSED", Backoff(first=0.001))
     desk.resolver.ask(ASK)
     await until(lambda: desk.resolver.answer(KEY) == ANSWER)
 

@@ -12,6 +12,7 @@ from aiohttp import web
 from kubernetes.aio import client
 
 from lorikeet.api.ref import Ref
+from lorikeet.backoff import Backoff
 from lorikeet.kube import watch
 from lorikeet.kube.client import Body, Kube
 from lorikeet.kube.resource import PODS
@@ -89,7 +90,7 @@ def script() -> Script:
 
 @pytest.fixture
 async def kube(script: Script, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kube]:
-    monkeypatch.setattr(watch, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(watch, "BACKOFF", Backoff(first=0.001))
     app = web.Application()
     app.router.add_get("/api/v1/pods", script.answer)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01)

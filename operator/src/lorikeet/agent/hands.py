@@ -10,7 +10,6 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import TypeVar
 
-from lorikeet.agent.backoff import ELSEWHERE
 from lorikeet.agent.memory import Memory
 from lorikeet.agent.model import Model
 from lorikeet.agent.plan import Action, Drain, Fetch, Keep, Key, Load, Remove, Unload
@@ -19,6 +18,7 @@ from lorikeet.agent.store import Store
 from lorikeet.agent.supply import Supply, Unfit, other_bytes, problem_of
 from lorikeet.api.conditions import Problem, Reason
 from lorikeet.artifacts.errors import ArtifactError, Denied
+from lorikeet.backoff import ELSEWHERE
 from lorikeet.engine.client import EngineClient
 from lorikeet.engine.errors import EngineError, Refused, Unreachable, Why
 

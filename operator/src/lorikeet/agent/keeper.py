@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from lorikeet.agent.backoff import Backoff
 from lorikeet.agent.board import Board
 from lorikeet.agent.hands import Deadlines, Hands
 from lorikeet.agent.memory import Memory
@@ -20,6 +19,7 @@ from lorikeet.agent.sight import Sight
 from lorikeet.agent.store import Store
 from lorikeet.agent.supply import Supply
 from lorikeet.api.wire import AdapterState, AgentState, Wanted
+from lorikeet.backoff import Backoff
 from lorikeet.engine.client import EngineClient
 
 TELL_SHARE = 4.0

@@ -6,12 +6,12 @@ import random
 from collections.abc import Callable
 from typing import Literal
 
-from lorikeet.agent.backoff import Backoff
 from lorikeet.agent.plan import Failure, Key
 from lorikeet.agent.store import Found, Staged
 from lorikeet.api.conditions import Problem
 from lorikeet.api.ref import engine_name
 from lorikeet.api.wire import Wanted, WantedAdapter
+from lorikeet.backoff import Backoff
 
 
 class Memory:

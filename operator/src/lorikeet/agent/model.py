@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lorikeet.agent.backoff import ELSEWHERE, Backoff
 from lorikeet.agent.disk import Disk
 from lorikeet.agent.supply import problem_of
 from lorikeet.api.conditions import Reason
@@ -19,6 +18,7 @@ from lorikeet.artifacts import fetch, source
 from lorikeet.artifacts.errors import ArtifactError
 from lorikeet.artifacts.facts import ModelFacts, inspect_model
 from lorikeet.artifacts.hub import Hub
+from lorikeet.backoff import ELSEWHERE, Backoff
 
 MANIFEST = ".lorikeet.json"
 CAPS = fetch.Caps(files=1024, bytes=1024**4, seconds=6 * 3600.0)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 
 from lorikeet.api.conditions import Problem
 from lorikeet.api.wire import AGENT_PORT, AgentState, Resolve, Resolved, Wanted
+from lorikeet.backoff import Backoff, Tries
 from lorikeet.kube.lease import NotLeader
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,7 @@ CALL_TIMEOUT = 5.0
 RESOLVE_TIMEOUT = 60.0
 STALE_AFTER = 4.0
 """Seconds of silence after which what an agent said no longer counts."""
-FIRST_PAUSE = 0.05
-LAST_PAUSE = 2.0
+BACKOFF = Backoff(cap=1.5)
 
 
 class AgentError(Exception):
@@ -95,15 +94,14 @@ class Link:
             raise AgentError(f"resolve: {status} {body}") from error
 
     async def _hear(self) -> None:
-        pause = FIRST_PAUSE
+        tries = Tries(BACKOFF)
         while True:
             try:
                 self._take(await self._poll())
-                pause = FIRST_PAUSE
+                tries.succeeded()
             except (AgentError, ValidationError) as error:
                 self._missed(error)
-                await asyncio.sleep(_spread(pause))
-                pause = min(pause * 2, LAST_PAUSE)
+                await asyncio.sleep(tries.failed())
 
     async def _poll(self) -> AgentState:
         if self.state is None:
@@ -133,7 +131,7 @@ class Link:
             self._changed()
 
     async def _tell(self) -> None:
-        pause = FIRST_PAUSE
+        tries = Tries(BACKOFF)
         while True:
             await self._news.wait()
             self._news.clear()
@@ -142,11 +140,11 @@ class Link:
                 continue
             try:
                 await self._push(wanted)
-                pause = FIRST_PAUSE
+                tries.succeeded()
             except (AgentError, NotLeader) as error:
+                pause = tries.failed()
                 log.warning("%s at %s: %s; again in %.1f s", self.address.pod, self.address.url, error, pause)
-                await asyncio.sleep(_spread(pause))
-                pause = min(pause * 2, LAST_PAUSE)
+                await asyncio.sleep(pause)
                 self._news.set()
 
     async def _push(self, wanted: Wanted) -> None:
@@ -167,7 +165,3 @@ class Link:
                 return reply.status, await reply.json(content_type=None)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise AgentError(f"{method} {path}: {error!r}") from error
-
-
-def _spread(pause: float) -> float:
-    return pause * random.uniform(0.5, 1)  # noqa: S311 - spreads retries, no secret

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Iterable
 
 from lorikeet.api.ref import Ref
+from lorikeet.backoff import Backoff, Tries
 from lorikeet.controller.index import LABELLED, WATCHED
 from lorikeet.controller.reconcile import reconcile
 from lorikeet.controller.workload import SERVER_LABEL
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 GATHER = 0.01
 """Seconds a woken loop waits for what comes together: a burst of changes is one pass."""
-FIRST_PAUSE, LAST_PAUSE = 0.05, 30.0
+BACKOFF = Backoff(cap=30.0)
 RELIST = 25.0
 """Seconds between full lists: what a watch may have lost is mended by then. kopf tells of no deletion that happened
 while its watch was broken, so this bounds how long an adapter is served after its object is gone."""
@@ -77,7 +77,7 @@ class Loops:
             await self._world.lines.pop(ref).close()
 
     async def _passes(self, ref: Ref, poke: asyncio.Event) -> None:
-        pause, due = FIRST_PAUSE, None
+        tries, due = Tries(BACKOFF), None
         while True:
             await _woken(poke, due)
             poke.clear()
@@ -87,27 +87,26 @@ class Loops:
                 return
             try:
                 due = await reconcile(ref, self._world)
-                pause = FIRST_PAUSE
+                tries.succeeded()
             except NotLeader:
                 log.warning("%s: no longer the leader, nothing is written", ref)
-                due = LAST_PAUSE
+                due = BACKOFF.cap
             except Exception:
                 # A defect in one server's pass must not end the loop that would mend it.
-                log.exception("%s: the pass failed, again in %.1f s", ref, pause)
-                due = pause * random.uniform(0.5, 1)  # noqa: S311 - spreads retries, no secret
-                pause = min(pause * 2, LAST_PAUSE)
+                due = tries.failed()
+                log.exception("%s: the pass failed, again in %.1f s", ref, due)
 
     async def _keep_listing(self) -> None:
-        pause = FIRST_PAUSE
+        tries = Tries(BACKOFF)
         while True:
             try:
                 await self._list_all()
-                pause = FIRST_PAUSE
+                tries.succeeded()
                 await asyncio.sleep(RELIST)
             except KubeError as error:
+                pause = tries.failed()
                 log.warning("listing: %s; again in %.1f s", error, pause)
                 await asyncio.sleep(pause)
-                pause = min(pause * 2, LAST_PAUSE)
 
     async def _list_all(self) -> None:
         for resource in WATCHED:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from lorikeet.api.conditions import Problem, Reason
 from lorikeet.api.wire import Resolve as Question
 from lorikeet.api.wire import Resolved
+from lorikeet.backoff import ELSEWHERE, Backoff, Tries
 from lorikeet.controller.actions import Resolve
 from lorikeet.controller.links import AgentError, Link
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE = 0.5
-LAST_PAUSE = 600.0
-LASTING_PAUSE = 600.0
-"""Seconds before a source that was refused is asked again: six calls an hour."""
+BACKOFF = Backoff(first=0.5, cap=ELSEWHERE)
+REFUSED = Backoff(first=ELSEWHERE, cap=ELSEWHERE)
+NOBODY = Backoff(cap=0.5)
+"""While no agent answers at all, none is asked, so looking again costs nothing."""
 
 Key = tuple[str, str, str | None]
 
@@ -71,7 +71,7 @@ class Resolver:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _until_answered(self, key: Key) -> None:
-        pause = FIRST_PAUSE
+        later, refused, nobody = Tries(BACKOFF), Tries(REFUSED), Tries(NOBODY)
         while True:
             answer = await self._once(key)
             if answer != self._questions[key].answer:
@@ -79,10 +79,9 @@ class Resolver:
                 self.changed()
             if isinstance(answer, Resolved):
                 return
-            nobody = answer.reason is Reason.AGENT_UNREACHABLE
-            wait = 1.0 if nobody else LASTING_PAUSE if answer.lasting else pause
-            await asyncio.sleep(wait * random.uniform(0.8, 1))  # noqa: S311 - spreads retries, no secret
-            pause = pause if nobody else min(pause * 2, LAST_PAUSE)
+            unheard = answer.reason is Reason.AGENT_UNREACHABLE
+            tries = nobody if unheard else refused if answer.lasting else later
+            await asyncio.sleep(tries.failed())
 
     async def _once(self, key: Key) -> Resolved | Problem:
         _, uri, credentials_key = key

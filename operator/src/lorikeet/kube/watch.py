@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 from lorikeet.api.ref import Ref
+from lorikeet.backoff import Backoff, Tries
 from lorikeet.kube.client import Body, Kube
 from lorikeet.kube.errors import Expired, from_status
 from lorikeet.kube.resource import Resource
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE = 0.05
-LAST_PAUSE = 10.0
+BACKOFF = Backoff(cap=10.0)
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ async def follow(
 
     A broken connection is resumed from the last version; only an expired version (410) lists again.
     """
-    pause = FIRST_PAUSE
+    tries = Tries(BACKOFF)
     version = ""
     while True:
         try:
@@ -69,16 +68,16 @@ async def follow(
                 async for event in events:
                     change = _change(event)
                     version = event["object"]["metadata"]["resourceVersion"]
-                    pause = FIRST_PAUSE
+                    tries.succeeded()
                     if change:
                         yield change
         except Exception as error:
             # Whatever it is, also an answer that is none of the API server's: who follows must outlive it.
             if isinstance(error, Expired):
                 version = ""
+            pause = tries.failed()
             log.warning("following %s: %s; again in %.1f s", resource.plural, error, pause)
-            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads reconnects, no secret
-            pause = min(pause * 2, LAST_PAUSE)
+            await asyncio.sleep(pause)
 
 
 def _change(event: Body) -> Change | None:

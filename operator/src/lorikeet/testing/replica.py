@@ -19,12 +19,12 @@ from typing import Any, Self
 import aiohttp
 
 from lorikeet.agent.agent import agent
-from lorikeet.agent.backoff import Backoff
 from lorikeet.agent.hands import Deadlines
 from lorikeet.agent.keeper import Pace
 from lorikeet.agent.plan import Policy
 from lorikeet.agent.settings import Settings
 from lorikeet.api.wire import AdapterState, AgentState, Wanted, WantedAdapter
+from lorikeet.backoff import Backoff
 from lorikeet.testing.adapters import Dimensions, write_adapter, write_base
 from lorikeet.testing.engine import Engine
 from lorikeet.testing.hub import Hub
