@@ -31,8 +31,9 @@ class WantedAdapter(Shape):
     credentials_key: str | None = None
     sha256: str | None = None
     load: bool = True
-    """False: keep the bytes staged and do not load them, so that going back to this version needs no download. Such
-    files are the first to go when the disk is full, and nothing waits for them."""
+    """False: stage the bytes (fetch and check them as ever, if they are not here) and do not load them: a new version
+    whose slot is not free yet, or an old one that may be wanted back. Its row says Staged. Such files are the first to
+    go when the disk is full, and nothing waits for them."""
 
 
 class Wanted(Shape):
