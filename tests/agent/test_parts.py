@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from lorikeet.agent.plan import Key
 from lorikeet.agent.settings import from_environment
 from lorikeet.agent.store import Found, Staged
 from lorikeet.api.conditions import Problem, Reason
-from lorikeet.api.wire import AgentState, Wanted, WantedAdapter
+from lorikeet.api.loraadapter import State
+from lorikeet.api.wire import AdapterState, AgentState, Wanted, WantedAdapter
 from lorikeet.artifacts.hub import Hub as Client
 from lorikeet.backoff import Backoff
 from lorikeet.engine import guard
@@ -103,6 +105,20 @@ async def test_a_board_counts_changes_alone() -> None:
     assert board.post(AgentState(seq=0, life="", epoch=1))
     assert not board.post(AgentState(seq=0, life="", epoch=1))
     assert (board.state.seq, board.state.life) == (2, "life")
+
+
+async def test_a_row_is_dated_when_its_state_changes_and_not_before() -> None:
+    days = iter(datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3))
+    board = Board("life", lambda: next(days))
+
+    def since(state: State, message: str) -> str:
+        row = AdapterState(adapter="a", uri="hf://x/a@1", state=state, message=message)
+        board.post(AgentState(seq=0, life="", adapters=(row,)))
+        return board.state.adapters[0].since[:10]
+
+    assert since(State.FETCHING, "") == "2026-01-01"
+    assert since(State.FETCHING, "half of it") == "2026-01-01"
+    assert since(State.LOADED, "") == "2026-01-03"
 
 
 async def test_all_who_wait_at_a_board_see_a_change() -> None:

@@ -15,8 +15,10 @@ from lorikeet.agent.app import application
 from lorikeet.agent.board import Board
 from lorikeet.agent.guard_folder import GuardFolder
 from lorikeet.agent.keeper import Keeper, Pace
+from lorikeet.agent.memory import Memory
 from lorikeet.agent.model import Model
 from lorikeet.agent.settings import Settings
+from lorikeet.agent.stock import Stock
 from lorikeet.agent.store import Store
 from lorikeet.agent.supply import Supply
 from lorikeet.api import layout
@@ -34,16 +36,19 @@ async def agent(settings: Settings, host: str = "0.0.0.0", pace: Pace | None = N
 
     Raises OSError, ValueError where the pod's volumes are not as they must be.
     """
+    pace = pace or Pace()
     guard = GuardFolder(settings.guard, settings.server_keys)
     token = await asyncio.to_thread(guard.fill)
     hub = Hub(settings.hub_endpoint)
     store = Store(settings.adapters)
     supply = Supply(hub, store, settings.sources, settings.server, settings.max_rank)
     model = Model(settings.model_uri, settings.model_folder, hub)
+    memory = Memory(pace.backoff)
+    stock = Stock(supply, store, model, memory)
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
         engine = EngineClient(http, settings.engine_url, token)
-        keeper = Keeper(engine, supply, store, model, Board(secrets.token_hex(8)), pace)
+        keeper = Keeper(engine, stock, memory, Board(secrets.token_hex(8)), pace)
         model.changed = keeper.wake
         await keeper.open()
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
 
-from lorikeet.api.wire import AgentState
+from lorikeet.api.wire import AdapterState, AgentState
 
 
 class Board:
-    """Holds the newest AgentState. `life` names this life of the agent."""
+    """Holds the newest AgentState. `life` names this life of the agent; `today` dates what changes, for people."""
 
-    def __init__(self, life: str) -> None:
+    def __init__(self, life: str, today: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._today = today
         self._state = AgentState(seq=1, life=life)
         self._turned = asyncio.Event()
 
@@ -19,8 +22,9 @@ class Board:
         return self._state
 
     def post(self, state: AgentState) -> bool:
-        """Show `state`; its seq and life are set here. Whether anything but those differs from the last one."""
-        state = state.model_copy(update={"seq": self._state.seq, "life": self._state.life})
+        """Show `state`; its seq and life, and since when each row is so, are set here. Whether anything else is new."""
+        rows = self._dated(state.adapters)
+        state = state.model_copy(update={"seq": self._state.seq, "life": self._state.life, "adapters": rows})
         if state == self._state:
             return False
         self._state = state.model_copy(update={"seq": state.seq + 1})
@@ -40,3 +44,14 @@ class Board:
         except TimeoutError:
             pass
         return self._state
+
+    def _dated(self, rows: tuple[AdapterState, ...]) -> tuple[AdapterState, ...]:
+        """A row keeps its `since` while its state stays."""
+        before = {(row.adapter, row.uri): row for row in self._state.adapters}
+        now = self._today().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+        def dated(row: AdapterState) -> AdapterState:
+            old = before.get((row.adapter, row.uri))
+            return row.model_copy(update={"since": old.since if old is not None and old.state == row.state else now})
+
+        return tuple(dated(row) for row in rows)

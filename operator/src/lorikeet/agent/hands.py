@@ -7,31 +7,15 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import TypeVar
 
+from lorikeet.agent.calls import Calls
 from lorikeet.agent.memory import Memory
-from lorikeet.agent.model import Model
 from lorikeet.agent.plan import Action, Drain, Fetch, Keep, Key, Load, Remove, Unload
-from lorikeet.agent.sight import Sight
-from lorikeet.agent.store import Store
-from lorikeet.agent.supply import Supply, Unfit, other_bytes, problem_of
-from lorikeet.api.conditions import Problem, Reason
-from lorikeet.artifacts.errors import ArtifactError, Denied
-from lorikeet.backoff import ELSEWHERE
-from lorikeet.engine.client import EngineClient
-from lorikeet.engine.errors import EngineError, Refused, Unreachable, Why
+from lorikeet.agent.stock import Stock
 
 K = TypeVar("K")
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Deadlines:
-    """Seconds: a load has failed after `load`; one without an answer may come true until `hold`, so its files stay."""
-
-    load: float = 60.0
-    hold: float = 600.0
 
 
 class Hands:
@@ -39,23 +23,17 @@ class Hands:
 
     def __init__(
         self,
-        engine: EngineClient,
-        supply: Supply,
-        store: Store,
-        model: Model,
+        stock: Stock,
+        calls: Calls,
         memory: Memory,
-        sight: Sight,
-        deadlines: Deadlines,
         wake: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._engine, self._supply, self._store, self._model = engine, supply, store, model
-        self._memory, self._sight, self._deadlines = memory, sight, deadlines
+        self._stock, self._calls, self._memory = stock, calls, memory
         self._wake, self._clock = wake, clock
         self._fetching: dict[Key, asyncio.Task[None]] = {}
         self._calling: dict[str, asyncio.Task[None]] = {}
         self._removing: dict[str, asyncio.Task[None]] = {}
-        self._shelf = asyncio.Lock()  # adopting and removing one digest exclude each other
         self.outcomes: Counter[tuple[str, str]] = Counter()
         """(verb, outcome) → how often, in this life."""
 
@@ -72,14 +50,14 @@ class Hands:
         """Begin; returns at once."""
         match action:
             case Fetch(key):
-                self._go(action, self._fetch(key), self._fetching, key)
+                self._go(action, self._stock.fetch(key), self._fetching, key)
             case Load(_, name, _):
-                self._go(action, self._load(action), self._calling, name)
+                self._go(action, self._calls.load(action), self._calling, name)
             case Unload(name):
-                self._go(action, self._unload(name), self._calling, name)
+                self._go(action, self._calls.unload(name), self._calling, name)
             case Remove(digest):
                 self._memory.on_disk.discard(digest)
-                self._go(action, self._remove(digest), self._removing, digest)
+                self._go(action, self._stock.remove(digest), self._removing, digest)
             case Drain(name):
                 self._memory.draining[name] = self._clock()
                 self._say(action)
@@ -119,86 +97,3 @@ class Hands:
                 self._wake()
 
         tasks[key] = asyncio.create_task(logged())
-
-    async def _fetch(self, key: Key) -> str:
-        wish = self._memory.wishes().get(key)
-        if wish is None:
-            return "dropped"
-        if (pin := self._memory.pins.get(key.uri)) is not None:  # here already, and not what this one insists on
-            return self._failed(key, other_bytes(wish, pin))
-        try:
-            async with self._supply.bring(wish, self._model.facts) as (room, staged), self._shelf:
-                await asyncio.to_thread(self._store.adopt, room, staged)
-                self._memory.pins[key.uri] = staged
-                self._memory.on_disk.add(staged.digest)
-        except Unfit as unfit:
-            self._memory.fail(key, "fetch", unfit.problem, known=unfit.staged)
-            return f"failed: {unfit.problem.message}"
-        except ArtifactError as error:
-            asked = ELSEWHERE if isinstance(error, Denied) else error.retry_after
-            return self._failed(key, problem_of(f"adapter {key.adapter}", error), asked)
-        except OSError as error:
-            message = f"adapter {key.adapter}: the replica's disk says {error.strerror}"
-            return self._failed(key, Problem(reason=Reason.NO_SPACE, message=message), 10.0)
-        self._memory.succeeded(key, "fetch")
-        return "done"
-
-    def _failed(self, key: Key, problem: Problem, asked: float | None = None) -> str:
-        self._memory.fail(key, "fetch", problem, asked)
-        return f"failed: {problem.message}"
-
-    async def _load(self, load: Load) -> str:
-        try:
-            async with asyncio.timeout(self._deadlines.load):
-                await self._engine.load(load.name, load.path)
-        except TimeoutError:
-            said = f"the engine did not load it within {self._deadlines.load:g} s: look at the engine's log"
-            return self._unanswered(load, Reason.LOAD_TIMEOUT, said)
-        except Unreachable as error:
-            return self._unanswered(load, Reason.ENGINE_UNAVAILABLE, f"the engine does not answer: {error}")
-        except EngineError as error:
-            return self._refused(load, error)
-        self._memory.succeeded(load.key, "load")
-        self._sight.called(load.name)
-        return "done"
-
-    def _unanswered(self, load: Load, reason: Reason, said: str) -> str:
-        self._memory.hold(load.key.uri, self._deadlines.hold)
-        self._sight.doubt()
-        return self._load_failed(load.key, reason, said, lasting=False)
-
-    def _refused(self, load: Load, error: EngineError) -> str:
-        self._sight.called(None)
-        why = error.reason if isinstance(error, Refused) else None
-        if why is Why.FILES_MISSING:
-            self._memory.pins.pop(load.key.uri, None)  # bring them again
-        said = error.message if isinstance(error, Refused) else str(error)
-        return self._load_failed(
-            load.key, Reason.LOAD_FAILED, f"the engine refuses it: {said[:500]}", lasting=why is Why.NOT_LOADABLE
-        )
-
-    def _load_failed(self, key: Key, reason: Reason, said: str, *, lasting: bool) -> str:
-        problem = Problem(reason=reason, message=f"adapter {key.adapter}: {said}", lasting=lasting)
-        self._memory.fail(key, "load", problem)
-        return f"failed: {problem.message}"
-
-    async def _unload(self, name: str) -> str:
-        try:
-            await self._engine.unload(name)
-        except EngineError as error:
-            self._sight.doubt()
-            return f"failed: {error}"
-        self._sight.called(name)
-        return "done"
-
-    async def _remove(self, digest: str) -> str:
-        async with self._shelf:
-            if any(staged.digest == digest for staged in self._memory.staged().values()):
-                self._memory.on_disk.add(digest)
-                return "dropped: it is wanted again"
-            pins = self._memory.pins
-            uris = tuple(uri for uri, pin in pins.items() if pin.digest == digest)
-            for uri in uris:
-                del pins[uri]
-            await asyncio.to_thread(self._store.remove, digest, uris)
-        return "done"

@@ -7,17 +7,15 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from lorikeet.agent.board import Board
-from lorikeet.agent.hands import Deadlines, Hands
+from lorikeet.agent.calls import Calls, Deadlines
+from lorikeet.agent.hands import Hands
 from lorikeet.agent.memory import Memory
-from lorikeet.agent.model import Model
 from lorikeet.agent.plan import Key, Policy, Seen, decide
 from lorikeet.agent.report import report, settled
 from lorikeet.agent.sight import Sight
-from lorikeet.agent.store import Store
-from lorikeet.agent.supply import Supply
+from lorikeet.agent.stock import Stock
 from lorikeet.api.wire import AdapterState, AgentState, Wanted
 from lorikeet.backoff import Backoff
 from lorikeet.engine.client import EngineClient
@@ -57,20 +55,17 @@ class Keeper:
     def __init__(
         self,
         engine: EngineClient,
-        supply: Supply,
-        store: Store,
-        model: Model,
+        stock: Stock,
+        memory: Memory,
         board: Board,
-        pace: Pace | None = None,
+        pace: Pace,
         clock: Callable[[], float] = time.monotonic,
-        today: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.board = board
-        self._store, self._model = store, model
-        self._pace, self._clock, self._today = pace or Pace(), clock, today
-        self._memory, self._sight = Memory(self._pace.backoff, clock), Sight(engine, clock)
-        deadlines = self._pace.deadlines
-        self.hands = Hands(engine, supply, store, model, self._memory, self._sight, deadlines, self.wake, clock)
+        self._stock, self._memory, self._sight = stock, memory, Sight(engine, clock)
+        self._pace, self._clock = pace, clock
+        calls = Calls(engine, self._sight, memory, pace.deadlines)
+        self.hands = Hands(stock, calls, memory, self.wake, clock)
         self._began = clock()
         self._writing = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -79,7 +74,7 @@ class Keeper:
 
     async def open(self) -> None:
         """Take over what is on the volume. Raises OSError."""
-        self._memory.found(await asyncio.to_thread(self._store.open))
+        self._memory.found(await asyncio.to_thread(self._stock.store.open))
 
     async def want(self, wanted: Wanted) -> None:
         """From now on serve this, and nothing else; persisted when it returns. Raises Superseded, OSError."""
@@ -88,7 +83,7 @@ class Keeper:
             if wanted.epoch < memory.wanted.epoch:
                 raise Superseded(memory.wanted.epoch)
             if wanted != memory.wanted or not memory.told:
-                await asyncio.to_thread(self._store.remember, wanted)
+                await asyncio.to_thread(self._stock.store.remember, wanted)
             memory.heard = True
             self.hands.drop(memory.take(wanted))
         self.wake()
@@ -144,7 +139,7 @@ class Keeper:
         memory = self._memory
         return Seen(
             now=self._clock(),
-            store=self._store.folder,
+            store=self._stock.store.folder,
             wanted=memory.wishes(),
             staged=memory.staged(),
             failures=memory.failures,
@@ -157,12 +152,11 @@ class Keeper:
             on_disk=frozenset(memory.on_disk),
             held=memory.held(),
             told=memory.told,
-            may_fetch=self._model.state.ready,
+            may_fetch=self._stock.model.state.ready,
         )
 
     def _tell(self) -> None:
-        now = self._today().strftime("%Y-%m-%dT%H:%M:%SZ")
-        rows = report(self._seen(), self._memory.owners, self.board.state.adapters, now)
+        rows = report(self._seen(), self._memory.owners)
         if self._sight.listed is not None:
             self._memory.forget(frozenset(self._sight.listed), frozenset(row.engine_name for row in rows))
         heard = self._memory.heard or self._clock() - self._began >= self._pace.operator
@@ -179,7 +173,7 @@ class Keeper:
             wanted=self._memory.wanted.id if self._memory.told else "",
             epoch=self._memory.wanted.epoch,
             settled=heard and settled(rows),
-            model=self._model.state,
+            model=self._stock.model.state,
             adapters=rows,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from typing import Literal
 
@@ -17,7 +18,7 @@ from lorikeet.backoff import Backoff
 class Memory:
     """Plain bookkeeping; nothing here waits. `clock` is monotonic, in seconds."""
 
-    def __init__(self, backoff: Backoff, clock: Callable[[], float]) -> None:
+    def __init__(self, backoff: Backoff, clock: Callable[[], float] = time.monotonic) -> None:
         self._backoff, self._clock = backoff, clock
         self.wanted = Wanted()
         self.heard = False

@@ -13,29 +13,17 @@ from lorikeet.api.ref import engine_name
 from lorikeet.api.wire import AdapterState
 
 
-def report(
-    seen: Seen, known: Mapping[str, tuple[Key, Staged]], before: tuple[AdapterState, ...], now: str
-) -> tuple[AdapterState, ...]:
-    """One row for each wanted version and each one on its way out, sorted.
-
-    `known` says whose an engine name is or was; `before` are the last rows, which keep their `since` while their state
-    stays; `now` is RFC 3339.
-    """
-    old = {(row.adapter, row.uri): row for row in before}
+def report(seen: Seen, known: Mapping[str, tuple[Key, Staged]]) -> tuple[AdapterState, ...]:
+    """A row for each wanted version, then for each one on its way out. `known`: whose an engine name is or was."""
     rows = [wanted_row(seen, key) for key in sorted(seen.wanted)]
     rows += [leaving_row(name, known) for name in sorted(leaving(seen))]
-    return tuple(dated(row, old, now) for row in rows)
+    return tuple(AdapterState(**row) for row in rows)
 
 
 def settled(rows: tuple[AdapterState, ...]) -> bool:
     """Whether nothing wanted is still on its way: each is loaded, or failed for good."""
     still = (State.LOADED, State.DRAINING)
     return all(row.state in still or (row.state is State.FAILED and row.lasting) for row in rows)
-
-
-def dated(row: dict[str, Any], before: Mapping[tuple[str, str], AdapterState], now: str) -> AdapterState:
-    old = before.get((row["adapter"], row["uri"]))
-    return AdapterState(**row, since=old.since if old is not None and old.state == row["state"] else now)
 
 
 def leaving(seen: Seen) -> set[str]:

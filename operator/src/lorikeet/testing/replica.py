@@ -19,7 +19,7 @@ from typing import Any, Self
 import aiohttp
 
 from lorikeet.agent.agent import agent
-from lorikeet.agent.hands import Deadlines
+from lorikeet.agent.calls import Deadlines
 from lorikeet.agent.keeper import Pace
 from lorikeet.agent.plan import Policy
 from lorikeet.agent.settings import Settings

@@ -1,0 +1,62 @@
+"""What is on this replica's disk: brought from its source, kept, and removed when nothing needs it any more."""
+
+from __future__ import annotations
+
+import asyncio
+
+from lorikeet.agent.memory import Memory
+from lorikeet.agent.model import Model
+from lorikeet.agent.plan import Key
+from lorikeet.agent.store import Store
+from lorikeet.agent.supply import Supply, Unfit, other_bytes, problem_of
+from lorikeet.api.conditions import Problem, Reason
+from lorikeet.artifacts.errors import ArtifactError, Denied
+from lorikeet.backoff import ELSEWHERE
+
+
+class Stock:
+    """Works on `store`, and writes down in `memory` what came and what went. Each piece of work returns one line."""
+
+    def __init__(self, supply: Supply, store: Store, model: Model, memory: Memory) -> None:
+        self.store, self.model = store, model
+        self._supply, self._memory = supply, memory
+        self._shelf = asyncio.Lock()  # adopting and removing one digest exclude each other
+
+    async def fetch(self, key: Key) -> str:
+        wish = self._memory.wishes().get(key)
+        if wish is None:
+            return "dropped"
+        if (pin := self._memory.pins.get(key.uri)) is not None:  # here already, and not what this one insists on
+            return self._failed(key, other_bytes(wish, pin))
+        try:
+            async with self._supply.bring(wish, self.model.facts) as (room, staged), self._shelf:
+                await asyncio.to_thread(self.store.adopt, room, staged)
+                self._memory.pins[key.uri] = staged
+                self._memory.on_disk.add(staged.digest)
+        except Unfit as unfit:
+            self._memory.fail(key, "fetch", unfit.problem, known=unfit.staged)
+            return f"failed: {unfit.problem.message}"
+        except ArtifactError as error:
+            asked = ELSEWHERE if isinstance(error, Denied) else error.retry_after
+            return self._failed(key, problem_of(f"adapter {key.adapter}", error), asked)
+        except OSError as error:
+            message = f"adapter {key.adapter}: the replica's disk says {error.strerror}"
+            return self._failed(key, Problem(reason=Reason.NO_SPACE, message=message), 10.0)
+        self._memory.succeeded(key, "fetch")
+        return "done"
+
+    async def remove(self, digest: str) -> str:
+        async with self._shelf:
+            if any(staged.digest == digest for staged in self._memory.staged().values()):
+                self._memory.on_disk.add(digest)
+                return "dropped: it is wanted again"
+            pins = self._memory.pins
+            uris = tuple(uri for uri, pin in pins.items() if pin.digest == digest)
+            for uri in uris:
+                del pins[uri]
+            await asyncio.to_thread(self.store.remove, digest, uris)
+        return "done"
+
+    def _failed(self, key: Key, problem: Problem, asked: float | None = None) -> str:
+        self._memory.fail(key, "fetch", problem, asked)
+        return f"failed: {problem.message}"
