@@ -128,6 +128,28 @@ async def test_a_new_version_is_loaded_before_the_old_one_is_dropped(replica: Re
     await eventually(lambda: stored(replica) == [state.adapters[0].digest])
 
 
+async def test_what_is_only_kept_is_staged_and_loaded_later_without_the_hub(replica: Replica) -> None:
+    uri = replica.publish("acme/pirate")
+    await replica.want(pirate(uri, load=False))
+    row = await replica.row("pirate", "Staged")
+    assert (loaded(replica), stored(replica)) == ([], [row.digest])
+    replica.hub.requests.clear()
+    await replica.want(pirate(uri))
+    await replica.row("pirate", "Loaded")
+    await replica.want(pirate(uri, load=False))
+    await replica.row("pirate", "Staged")
+    assert (loaded(replica), stored(replica), replica.hub.requests) == ([], [row.digest], [])
+
+
+async def test_nothing_waits_for_what_is_only_kept(replica: Replica) -> None:
+    gone = "hf://acme/gone@" + "0" * 40
+    replica.hub.faults.append(Fault(Kind.STATUS, "GET /api/models/acme/gone", times=10_000, status=503))
+    await replica.want(pirate(gone, load=False), poet(replica.publish("acme/poet")))
+    state = await replica.until(lambda state: states(state) == [("pirate", "Failed"), ("poet", "Loaded")])
+    assert state.settled
+    assert (await replica.call("GET", "/readyz", token=""))[0] == 200
+
+
 async def test_an_adapter_with_requests_in_flight_drains_before_it_is_unloaded(replica: Replica) -> None:
     await replica.want(pirate(replica.publish("acme/pirate")))
     row = await replica.row("pirate", "Loaded")

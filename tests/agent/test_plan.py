@@ -10,7 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorikeet.agent.plan import Action, Drain, Failure, Fetch, Keep, Key, Load, Policy, Remove, Seen, Unload, decide
+from lorikeet.agent.plan import (
+    Action,
+    Drain,
+    Failure,
+    Fetch,
+    GiveUp,
+    Keep,
+    Key,
+    Load,
+    Policy,
+    Remove,
+    Seen,
+    Unload,
+    decide,
+)
 from lorikeet.agent.store import Staged
 from lorikeet.api.conditions import Problem, Reason
 from lorikeet.api.wire import WantedAdapter
@@ -31,8 +45,13 @@ def failed(retry_at: float | None, attempts: int = 1) -> Failure:
     return Failure("fetch", Problem(reason=Reason.SOURCE_UNAVAILABLE, message="x"), attempts, retry_at)
 
 
-def wanted(*keys: Key) -> dict[Key, WantedAdapter]:
-    return {key: WantedAdapter(adapter=key.adapter, uri=key.uri) for key in keys}
+def no_room(key: Key) -> dict[Key, Failure]:
+    return {key: Failure("fetch", Problem(reason=Reason.NO_SPACE, message="x"), 1, 9999.0)}
+
+
+def wanted(*keys: Key, kept: tuple[Key, ...] = ()) -> dict[Key, WantedAdapter]:
+    """These shall be loaded, and `kept` only be on disk."""
+    return {key: WantedAdapter(adapter=key.adapter, uri=key.uri, load=key not in kept) for key in (*keys, *kept)}
 
 
 CALM = Seen(
@@ -46,6 +65,9 @@ CALM = Seen(
 EMPTY = replace(CALM, staged={}, listed={}, on_disk=frozenset())
 HALF = replace(CALM, staged={B: CALM.staged[B]}, listed={NB: RB}, on_disk=frozenset({DB}))
 LESS = replace(CALM, wanted=wanted(A))
+KEPT = replace(CALM, wanted=wanted(A, kept=(B,)), listed={NA: RA})
+C = Key("c", "hf://x/c@1")
+FULL = replace(KEPT, wanted=wanted(A, C, kept=(B,)), failures=no_room(C))
 
 ROWS: list[tuple[str, Seen, list[Action]]] = [
     ("all as wanted", CALM, []),
@@ -121,6 +143,30 @@ ROWS: list[tuple[str, Seen, list[Action]]] = [
     ),
     ("a name that stands for other bytes goes at once", replace(CALM, listed={NA: RB, NB: RB}), [Unload(NA)]),
     ("foreign adapters are none of our business", replace(CALM, listed={NA: RA, NB: RB, "x": "/models/x"}), []),
+    ("what is only kept is not loaded", KEPT, []),
+    ("what is only kept leaves the engine", replace(KEPT, listed=CALM.listed), [Drain(NB)]),
+    ("what is only kept is fetched last", replace(EMPTY, wanted=wanted(B, kept=(A,))), [Fetch(B), Fetch(A)]),
+    ("of what is only kept one at a time", replace(EMPTY, wanted=wanted(kept=(A, B))), [Fetch(A)]),
+    (
+        "what is only kept waits for the one under way",
+        replace(EMPTY, wanted=wanted(B, kept=(A, C)), fetching=frozenset({A})),
+        [Fetch(B)],
+    ),
+    ("no room: what is only kept goes", FULL, [GiveUp(DB)]),
+    ("no room for what is only kept: nothing goes", replace(KEPT, failures=no_room(B)), []),
+    ("no room: one at a time", replace(FULL, on_disk=frozenset({DA})), []),
+    (
+        "no room: bytes that another has loaded stay",
+        replace(FULL, staged={A: staged(A, DA), B: staged(B, DA)}, on_disk=frozenset({DA})),
+        [],
+    ),
+    ("no room: bytes that the engine may read stay", replace(FULL, listed={NA: RA, NB: RB}), [Drain(NB)]),
+    ("no room: bytes that a lost load may read stay", replace(FULL, held=frozenset({DB})), []),
+    (
+        "no room: what nobody wants goes before",
+        replace(FULL, on_disk=frozenset({DA, DB, "e" * 64})),
+        [Remove("e" * 64)],
+    ),
     ("never told anything", replace(CALM, wanted={}, staged={}, told=False), []),
 ]
 
@@ -131,7 +177,8 @@ def test_decide(seen: Seen, actions: list[Action]) -> None:
 
 
 def test_actions_are_sentences() -> None:
-    sentences = [str(action) for action in (Fetch(A), Load(A, NA, RA), Drain(NA), Keep(NA), Unload(NA), Remove(DA))]
+    actions = (Fetch(A), Load(A, NA, RA), Drain(NA), Keep(NA), Unload(NA), Remove(DA), GiveUp(DA))
+    sentences = [str(action) for action in actions]
     assert sentences == [
         "fetch a from hf://x/a@1",
         f"load {NA}",
@@ -139,6 +186,7 @@ def test_actions_are_sentences() -> None:
         f"keep {NA}, it is wanted again",
         f"unload {NA}",
         f"remove the files of {DA[:12]}",
+        f"give up the files of {DA[:12]}, which are only kept: others need their room",
     ]
 
 
@@ -177,6 +225,7 @@ NAMES = [f"{adapter}@{digest[:12]}" for adapter in "abcd" for digest in set(DIGE
 @st.composite
 def facts(draw: st.DrawFn) -> Seen:
     keys = draw(st.lists(st.sampled_from(KEYS), unique=True, max_size=8))
+    kept = tuple(draw(st.lists(st.sampled_from(keys), unique=True))) if keys else ()
     here = draw(st.lists(st.sampled_from(KEYS), unique=True, max_size=8))
     roots = st.sampled_from([str(STORE / digest) for digest in DIGESTS.values()] + ["/models/x"])
     listed = draw(st.dictionaries(st.sampled_from(NAMES), roots, max_size=6))
@@ -185,7 +234,7 @@ def facts(draw: st.DrawFn) -> Seen:
     disk = {one.digest for one in pinned.values()} | ours | {"9" * 64}
     return Seen(
         now=1000.0,
-        wanted=wanted(*keys),
+        wanted=wanted(*keys, kept=kept),
         staged=pinned,
         listed=listed,
         on_disk=frozenset(disk),
@@ -203,7 +252,8 @@ def test_any_state_ends_as_wanted_and_then_nothing_is_left_to_do(seen: Seen) -> 
             break
         seen = carried_out(seen, actions)
     assert decide(seen, POLICY) == ()
-    expected = {f"{key.adapter}@{DIGESTS[key.uri][:12]}": str(STORE / DIGESTS[key.uri]) for key in seen.wanted}
+    loading = [key for key in seen.wanted if seen.loads(key)]
+    expected = {f"{key.adapter}@{DIGESTS[key.uri][:12]}": str(STORE / DIGESTS[key.uri]) for key in loading}
     assert {name: root for name, root in (seen.listed or {}).items() if seen.ours(root)} == expected
     assert seen.on_disk == {DIGESTS[key.uri] for key in seen.wanted}
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from lorikeet.agent.calls import Calls
 from lorikeet.agent.memory import Memory
-from lorikeet.agent.plan import Action, Drain, Fetch, Keep, Key, Load, Remove, Unload
+from lorikeet.agent.plan import Action, Drain, Fetch, GiveUp, Keep, Key, Load, Remove, Unload
 from lorikeet.agent.stock import Stock
 
 K = TypeVar("K")
@@ -58,6 +58,9 @@ class Hands:
             case Remove(digest):
                 self._memory.on_disk.discard(digest)
                 self._go(action, self._stock.remove(digest), self._removing, digest)
+            case GiveUp(digest):
+                self._memory.on_disk.discard(digest)
+                self._go(action, self._stock.give_up(digest), self._removing, digest)
             case Drain(name):
                 self._memory.draining[name] = self._clock()
                 self._say(action)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from lorikeet.agent.board import Board
@@ -17,7 +17,7 @@ from lorikeet.agent.report import report, settled
 from lorikeet.agent.sight import Sight
 from lorikeet.agent.stock import Stock
 from lorikeet.api.wire import AdapterState, AgentState, Wanted
-from lorikeet.backoff import Backoff
+from lorikeet.backoff import ELSEWHERE, Backoff
 from lorikeet.engine.client import EngineClient
 
 TELL_SHARE = 4.0
@@ -29,7 +29,8 @@ class Pace:
     """Seconds, unless it says otherwise."""
 
     policy: Policy = field(default_factory=Policy)
-    backoff: Backoff = field(default_factory=Backoff)
+    backoff: Backoff = field(default_factory=lambda: Backoff(cap=ELSEWHERE))
+    """What fails for ever asks its source six times an hour at most."""
     deadlines: Deadlines = field(default_factory=Deadlines)
     idle: float = 1.0
     """Between looks when nothing happens."""
@@ -161,7 +162,7 @@ class Keeper:
             self._memory.forget(frozenset(self._sight.listed), frozenset(row.engine_name for row in rows))
         heard = self._memory.heard or self._clock() - self._began >= self._pace.operator
         self.board.post(self._state(rows, heard))
-        if heard and self._sight.listed is not None and settled(self._waited_for(rows)):
+        if heard and self._sight.listed is not None and settled(self._waited_for(rows, self._pace.tries)):
             self._in_service = self._sight.boot
 
     def _state(self, rows: tuple[AdapterState, ...], heard: bool) -> AgentState:
@@ -172,13 +173,16 @@ class Keeper:
             engine=self._sight.state,
             wanted=self._memory.wanted.id if self._memory.told else "",
             epoch=self._memory.wanted.epoch,
-            settled=heard and settled(rows),
+            settled=heard and settled(self._waited_for(rows)),
             model=self._stock.model.state,
             adapters=rows,
         )
 
-    def _waited_for(self, rows: tuple[AdapterState, ...]) -> tuple[AdapterState, ...]:
-        """Without those that failed again and again: a source that is away must not keep a replica out of service."""
-        failures = self._memory.failures.items()
-        stuck = {key for key, failure in failures if failure.attempts >= self._pace.tries}
-        return tuple(row for row in rows if Key(row.adapter, row.uri) not in stuck)
+    def _waited_for(self, rows: tuple[AdapterState, ...], tries: float = float("inf")) -> Iterator[AdapterState]:
+        """Without what is only kept, and without what failed `tries` times in a row: a source that is away must not
+        keep a replica out of service."""
+        wishes, failures = self._memory.wishes(), self._memory.failures
+        for row in rows:
+            wish, failure = wishes.get(key := Key(row.adapter, row.uri)), failures.get(key)
+            if (wish is None or wish.load) and (failure is None or failure.attempts < tries):
+                yield row

@@ -9,7 +9,7 @@ from typing import Literal
 
 from lorikeet.agent.plan import Failure, Key
 from lorikeet.agent.store import Found, Staged
-from lorikeet.api.conditions import Problem
+from lorikeet.api.conditions import Problem, Reason
 from lorikeet.api.ref import engine_name
 from lorikeet.api.wire import Wanted, WantedAdapter
 from lorikeet.backoff import Backoff
@@ -100,6 +100,13 @@ class Memory:
         wait = self._backoff.delay(attempts, asked, random.random())  # noqa: S311 - spreads retries, guards nothing
         never = problem.lasting and asked is None
         self.failures[key] = Failure(step, problem, attempts, None if never else self._clock() + wait, known)
+
+    def room_made(self) -> None:
+        """Files went: what found no room may try again at once, unless it is only kept, which would take it again."""
+        wishes = self.wishes()
+        for key, failure in list(self.failures.items()):
+            if failure.problem.reason is Reason.NO_SPACE and key in wishes and wishes[key].load:
+                del self.failures[key]
 
     def succeeded(self, key: Key, step: Literal["fetch", "load"]) -> None:
         failure = self.failures.get(key)

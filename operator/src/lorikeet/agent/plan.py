@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from lorikeet.agent.store import Staged
-from lorikeet.api.conditions import Problem
+from lorikeet.api.conditions import Problem, Reason
 from lorikeet.api.ref import engine_name
 from lorikeet.api.wire import WantedAdapter
 
@@ -79,6 +79,10 @@ class Seen:
         staged = self.staged.get(key)
         return engine_name(key.adapter, staged.digest) if staged is not None and key in self.wanted else None
 
+    def loads(self, key: Key) -> bool:
+        """Whether `key` shall be loaded; what is wanted and shall not is only kept on disk."""
+        return key in self.wanted and self.wanted[key].load
+
     def path(self, key: Key) -> str:
         return f"{self.store}/{self.staged[key].digest}"
 
@@ -93,7 +97,31 @@ class Seen:
     @cached_property
     def targets(self) -> Mapping[str, Key]:
         """Engine name → the version that shall be loaded under it."""
-        return {name: key for key in sorted(self.wanted) if (name := self.name(key)) is not None}
+        keys = (key for key in sorted(self.wanted) if self.loads(key))
+        return {name: key for key in keys if (name := self.name(key)) is not None}
+
+    @cached_property
+    def spare(self) -> tuple[str, ...]:
+        """Digests on disk that are only kept, the largest first."""
+        kept = {pin.digest: pin.bytes for key, pin in self.staged.items() if key in self.wanted and not self.loads(key)}
+        used = {pin.digest for key, pin in self.staged.items() if self.loads(key)} | self.registered | self.held
+        return tuple(sorted((kept.keys() & self.on_disk) - used, key=lambda digest: (-kept[digest], digest)))
+
+    @cached_property
+    def registered(self) -> frozenset[str]:
+        """Digests whose files the engine may read at any moment."""
+        return frozenset(root.rpartition("/")[2] for root in (self.listed or {}).values() if self.ours(root))
+
+    @cached_property
+    def leaving(self) -> bool:
+        """Whether files of a version are on their way out at this moment."""
+        return any(pin.digest not in self.on_disk for pin in self.staged.values())
+
+    @cached_property
+    def cramped(self) -> bool:
+        """Whether something that shall be loaded finds no room on the disk."""
+        failed = (key for key, failure in self.failures.items() if failure.problem.reason is Reason.NO_SPACE)
+        return any(self.loads(key) for key in failed)
 
 
 @dataclass(frozen=True)
@@ -146,7 +174,15 @@ class Remove:
         return f"remove the files of {self.digest[:12]}"
 
 
-Action = Fetch | Load | Drain | Keep | Unload | Remove
+@dataclass(frozen=True)
+class GiveUp:
+    digest: str
+
+    def __str__(self) -> str:
+        return f"give up the files of {self.digest[:12]}, which are only kept: others need their room"
+
+
+Action = Fetch | Load | Drain | Keep | Unload | Remove | GiveUp
 
 
 def decide(seen: Seen, policy: Policy) -> tuple[Action, ...]:
@@ -157,14 +193,19 @@ def decide(seen: Seen, policy: Policy) -> tuple[Action, ...]:
 
 
 def fetches(seen: Seen, policy: Policy) -> list[Action]:
-    """What is neither staged nor hopeless, a few at a time; one source is never fetched twice at once."""
+    """What is neither staged nor hopeless, a few at a time, and of what shall not be loaded one at a time.
+
+    One source is never fetched twice at once.
+    """
     if not seen.may_fetch:
         return []
     sources = {key.uri for key in seen.fetching}
+    kept = sum(not seen.loads(key) for key in seen.fetching)
     ready = []
     for key in by_attempts(seen, (key for key in seen.wanted if key not in seen.staged and seen.due(key))):
-        if key.uri not in sources:
+        if key.uri not in sources and (seen.loads(key) or not kept):
             sources.add(key.uri)
+            kept += not seen.loads(key)
             ready.append(key)
     return [Fetch(key) for key in ready[: max(0, policy.fetches - len(seen.fetching))]]
 
@@ -219,14 +260,23 @@ def removals(seen: Seen) -> list[Action]:
     """Files outlive registration: an engine that has evicted an adapter reads it again, and dies without its files."""
     if seen.listed is None or seen.calling or seen.confirmed:
         return []
-    needed = {staged.digest for key, staged in seen.staged.items() if key in seen.wanted}
-    needed |= {root.rpartition("/")[2] for root in seen.listed.values() if seen.ours(root)} | seen.held
-    return [Remove(digest) for digest in sorted(seen.on_disk - needed)]
+    needed = {staged.digest for key, staged in seen.staged.items() if key in seen.wanted} | seen.registered | seen.held
+    unneeded = [Remove(digest) for digest in sorted(seen.on_disk - needed)]
+    if unneeded or seen.leaving or not seen.cramped:
+        return list(unneeded)
+    return [GiveUp(digest) for digest in seen.spare[:1]]
+
+
+def making_room(seen: Seen) -> bool:
+    """Whether the disk is full and we are not at our wits' end."""
+    return seen.cramped and (seen.leaving or bool(seen.spare))
 
 
 def by_attempts(seen: Seen, keys: Iterable[Key]) -> list[Key]:
+    """What shall be loaded first; then what failed least often."""
+
     def attempts(key: Key) -> int:
         failure = seen.failures.get(key)
         return failure.attempts if failure is not None else 0
 
-    return sorted(keys, key=lambda key: (attempts(key), key))
+    return sorted(keys, key=lambda key: (not seen.loads(key), attempts(key), key))

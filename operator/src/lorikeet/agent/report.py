@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from lorikeet.agent.plan import Key, Seen
+from lorikeet.agent.plan import Key, Seen, making_room
 from lorikeet.agent.store import Staged
 from lorikeet.api.conditions import Reason
 from lorikeet.api.loraadapter import State
@@ -20,14 +20,16 @@ def report(seen: Seen, known: Mapping[str, tuple[Key, Staged]]) -> tuple[Adapter
     return tuple(AdapterState(**row) for row in rows)
 
 
-def settled(rows: tuple[AdapterState, ...]) -> bool:
-    """Whether nothing wanted is still on its way: each is loaded, or failed for good."""
+def settled(rows: Iterable[AdapterState]) -> bool:
+    """Whether nothing that shall be loaded is still on its way: each is loaded, or failed for good."""
     still = (State.LOADED, State.DRAINING)
     return all(row.state in still or (row.state is State.FAILED and row.lasting) for row in rows)
 
 
 def leaving(seen: Seen) -> set[str]:
-    return {name for name, root in (seen.listed or {}).items() if seen.ours(root) and name not in seen.targets}
+    """Engine names without a row of their own: no wanted version has them."""
+    wanted = {seen.name(key) for key in seen.wanted}
+    return {name for name, root in (seen.listed or {}).items() if seen.ours(root) and name not in wanted}
 
 
 def leaving_row(name: str, known: Mapping[str, tuple[Key, Staged]]) -> dict[str, Any]:
@@ -41,8 +43,9 @@ def wanted_row(seen: Seen, key: Key) -> dict[str, Any]:
     row = described(key, staged or (failure.known if failure is not None else None))
     name = seen.name(key)
     if name is not None and (seen.listed or {}).get(name) == seen.path(key):
-        return row | {"state": State.LOADED}
+        return row | {"state": State.LOADED if seen.loads(key) else State.DRAINING}
     waiting = seen.listed is None and failure is not None and failure.step == "load" and not failure.problem.lasting
+    waiting = waiting or (failure is not None and failure.problem.reason is Reason.NO_SPACE and making_room(seen))
     if failure is not None and not waiting:  # it stays Failed while it is tried again: no flapping
         problem = failure.problem
         said = {"reason": problem.reason, "message": problem.message, "lasting": problem.lasting}
@@ -54,6 +57,8 @@ def progress(seen: Seen, key: Key, name: str | None) -> dict[str, Any]:
     if name is None:
         waits = {} if seen.may_fetch else {"message": f"adapter {key.adapter} waits for the base model"}
         return {"state": State.FETCHING, "reason": Reason.FETCHING} | waits
+    if not seen.loads(key):
+        return {"state": State.STAGED, "reason": Reason.STAGED}
     if name in seen.calling or name in seen.confirmed:
         return {"state": State.LOADING, "reason": Reason.LOADING}
     if seen.listed is None:

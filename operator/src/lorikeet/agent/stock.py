@@ -37,25 +37,47 @@ class Stock:
             self._memory.fail(key, "fetch", unfit.problem, known=unfit.staged)
             return f"failed: {unfit.problem.message}"
         except ArtifactError as error:
-            asked = ELSEWHERE if isinstance(error, Denied) else error.retry_after
+            elsewhere = isinstance(error, Denied) or error.reason is Reason.NO_SPACE
+            asked = ELSEWHERE if elsewhere else error.retry_after
             return self._failed(key, problem_of(f"adapter {key.adapter}", error), asked)
         except OSError as error:
             message = f"adapter {key.adapter}: the replica's disk says {error.strerror}"
-            return self._failed(key, Problem(reason=Reason.NO_SPACE, message=message), 10.0)
+            return self._failed(key, Problem(reason=Reason.NO_SPACE, message=message), ELSEWHERE)
         self._memory.succeeded(key, "fetch")
         return "done"
 
     async def remove(self, digest: str) -> str:
         async with self._shelf:
-            if any(staged.digest == digest for staged in self._memory.staged().values()):
+            if self._users(digest):
                 self._memory.on_disk.add(digest)
                 return "dropped: it is wanted again"
-            pins = self._memory.pins
-            uris = tuple(uri for uri, pin in pins.items() if pin.digest == digest)
-            for uri in uris:
-                del pins[uri]
-            await asyncio.to_thread(self.store.remove, digest, uris)
+            await self._drop(digest)
         return "done"
+
+    async def give_up(self, digest: str) -> str:
+        """Remove files that are only kept, because what shall be loaded finds no room."""
+        async with self._shelf:
+            users, wishes = self._users(digest), self._memory.wishes()
+            if any(wishes[key].load for key in users):
+                self._memory.on_disk.add(digest)
+                return "dropped: it shall be loaded"
+            await self._drop(digest)
+        for key in users:
+            said = f"adapter {key.adapter}: its files at {key.uri} were given up, the replica's disk is full"
+            problem = Problem(reason=Reason.NO_SPACE, message=f"{said}: raise spec.storage.adapters")
+            self._memory.fail(key, "fetch", problem, ELSEWHERE)
+        return "done"
+
+    def _users(self, digest: str) -> list[Key]:
+        return [key for key, staged in self._memory.staged().items() if staged.digest == digest]
+
+    async def _drop(self, digest: str) -> None:
+        pins = self._memory.pins
+        uris = tuple(uri for uri, pin in pins.items() if pin.digest == digest)
+        for uri in uris:
+            del pins[uri]
+        await asyncio.to_thread(self.store.remove, digest, uris)
+        self._memory.room_made()
 
     def _failed(self, key: Key, problem: Problem, asked: float | None = None) -> str:
         self._memory.fail(key, "fetch", problem, asked)
