@@ -22,7 +22,7 @@ name_images() {
   testing_tag=$(made_of operator/src operator/pyproject.toml operator/requirements images/testing)
   lorikeet_image=lorikeet:$lorikeet_tag
   testing_image=lorikeet-testing:$testing_tag
-  hub_image=lorikeet-demo-hub:$(made_of operator/src images/testing models demo/repositories.py demo/hub.Dockerfile)
+  hub_image=lorikeet-demo-hub:$ENGINE-$(made_of operator/src images/testing models demo/repositories.py demo/hub.Dockerfile)
   if [[ $ENGINE == sim ]]; then
     engine_image=$testing_image
   else
@@ -37,7 +37,9 @@ build_our_images() {
 
 build_hub_image() {
   image_exists "$hub_image" && return
-  "$root/.venv/bin/python" "$root/demo/repositories.py" "$("$root/models/train")" "$root/build/demo-hub"
+  local models=()
+  [[ $ENGINE == sim ]] || models=("$("$root/models/train")") # the simulator needs no weights, so nothing is trained for it
+  "$root/.venv/bin/python" "$root/demo/repositories.py" "$root/build/demo-hub" "${models[@]}"
   build_once "$hub_image" demo/hub.Dockerfile --build-arg "TESTING=$testing_image"
 }
 
