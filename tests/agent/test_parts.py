@@ -13,7 +13,7 @@ from lorikeet.agent.board import Board
 from lorikeet.agent.guard_folder import GuardFolder
 from lorikeet.agent.memory import Memory
 from lorikeet.agent.model import Model, complete
-from lorikeet.agent.plan import Key
+from lorikeet.agent.seen import Key
 from lorikeet.agent.settings import from_environment
 from lorikeet.agent.store import Found, Staged
 from lorikeet.api.conditions import Problem, Reason

@@ -10,21 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorikeet.agent.plan import (
-    Action,
-    Drain,
-    Failure,
-    Fetch,
-    GiveUp,
-    Keep,
-    Key,
-    Load,
-    Policy,
-    Remove,
-    Seen,
-    Unload,
-    decide,
-)
+from lorikeet.agent.actions import Action, Drain, Fetch, GiveUp, Keep, Load, Remove, Unload
+from lorikeet.agent.plan import Policy, decide
+from lorikeet.agent.seen import Failure, Key, Seen
 from lorikeet.agent.store import Staged
 from lorikeet.api.conditions import Problem, Reason
 from lorikeet.api.wire import WantedAdapter

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from lorikeet.agent.actions import Load
 from lorikeet.agent.memory import Memory
-from lorikeet.agent.plan import Key, Load
+from lorikeet.agent.seen import Key
 from lorikeet.agent.sight import Sight
 from lorikeet.api.conditions import Problem, Reason
 from lorikeet.engine.client import EngineClient

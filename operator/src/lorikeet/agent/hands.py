@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
+from lorikeet.agent.actions import Action, Drain, Fetch, GiveUp, Keep, Load, Remove, Unload
 from lorikeet.agent.calls import Calls
 from lorikeet.agent.memory import Memory
-from lorikeet.agent.plan import Action, Drain, Fetch, GiveUp, Keep, Key, Load, Remove, Unload
+from lorikeet.agent.seen import Key
 from lorikeet.agent.stock import Stock
 
 K = TypeVar("K")

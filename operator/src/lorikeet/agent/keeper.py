@@ -12,8 +12,9 @@ from lorikeet.agent.board import Board
 from lorikeet.agent.calls import Calls, Deadlines
 from lorikeet.agent.hands import Hands
 from lorikeet.agent.memory import Memory
-from lorikeet.agent.plan import Key, Policy, Seen, decide
+from lorikeet.agent.plan import Policy, decide
 from lorikeet.agent.report import report, settled
+from lorikeet.agent.seen import Key, Seen
 from lorikeet.agent.sight import Sight
 from lorikeet.agent.stock import Stock
 from lorikeet.api.wire import AdapterState, AgentState, Wanted

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from lorikeet.agent.plan import Failure, Key
+from lorikeet.agent.seen import Failure, Key
 from lorikeet.agent.store import Found, Staged
 from lorikeet.api.conditions import Problem, Reason
 from lorikeet.api.ref import engine_name

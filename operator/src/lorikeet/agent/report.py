@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from lorikeet.agent.plan import Key, Seen, making_room
+from lorikeet.agent.plan import making_room
+from lorikeet.agent.seen import Key, Seen
 from lorikeet.agent.store import Staged
 from lorikeet.api.conditions import Reason
 from lorikeet.api.loraadapter import State

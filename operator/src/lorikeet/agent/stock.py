@@ -6,7 +6,7 @@ import asyncio
 
 from lorikeet.agent.memory import Memory
 from lorikeet.agent.model import Model
-from lorikeet.agent.plan import Key
+from lorikeet.agent.seen import Key
 from lorikeet.agent.store import Store
 from lorikeet.agent.supply import Supply, Unfit, other_bytes, problem_of
 from lorikeet.api.conditions import Problem, Reason
