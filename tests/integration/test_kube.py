@@ -13,7 +13,7 @@ from lorikeet.api.ref import Ref
 from lorikeet.kube.client import Body, Kube
 from lorikeet.kube.errors import Conflict, Expired, NotFound, Refused, Unreachable
 from lorikeet.kube.lease import Lease, Terms
-from lorikeet.kube.resource import DEPLOYMENTS, LORAADAPTERS, MODELSERVERS, SECRETS
+from lorikeet.kube.resource import DEPLOYMENTS, LORAADAPTERS, MODELSERVERS, SECRETS, Resource
 from lorikeet.kube.watch import Change, Changed, Gone, Listed, follow
 from lorikeet.testing import builders as b
 from lorikeet.testing.apiserver import ApiServer
@@ -113,8 +113,10 @@ class TestErrors:
             await served(kube, namespace)
 
     async def test_a_version_of_long_ago_has_expired(self, kube: Kube, sql: Body) -> None:
+        namespace = sql["metadata"]["namespace"]
+        await served(kube, namespace, LORAADAPTERS)
         try:
-            async with aclosing(kube.watch(LORAADAPTERS, "1", sql["metadata"]["namespace"])) as events:
+            async with aclosing(kube.watch(LORAADAPTERS, "1", namespace)) as events:
                 code = (await anext(events))["object"]["code"]
         except Expired:
             code = 410
@@ -198,12 +200,12 @@ class TestLease:
         await asyncio.gather(*keeping.values(), return_exceptions=True)
 
 
-async def served(kube: Kube, namespace: str) -> None:
-    """Right after its start the API server asks for patience."""
+async def served(kube: Kube, namespace: str, resource: Resource = MODELSERVERS) -> None:
+    """Right after its start the API server asks for patience, for each kind by itself."""
     deadline = time.monotonic() + 20
     while True:
         try:
-            await kube.list(MODELSERVERS, namespace)
+            await kube.list(resource, namespace)
         except Unreachable:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.05)

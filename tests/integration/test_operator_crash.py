@@ -117,6 +117,8 @@ class Life:
         self.kube, self.namespace = kube, namespace
         self.server = Ref(namespace, b.SERVER.name)
         self.agents: dict[str, ScriptedAgent] = {}
+        self.running: asyncio.Task[None] | None = None
+        """Its operators: they end by being cancelled, and in no other way."""
 
     async def live(self) -> None:
         await self._two_replicas()
@@ -184,6 +186,11 @@ class Life:
         for agent in self.agents.values():
             await agent.__aexit__(None, None, None)
 
+    def broken(self) -> str:
+        """How its operators came to an end, if they did."""
+        done = self.running is not None and self.running.done()
+        return f"its operators ended with {self.running.exception()!r};" if self.running and done else ""
+
     def dropped(self) -> list[str]:
         """Adapters that some push left out though their objects are there to the end."""
         found = []
@@ -242,7 +249,8 @@ class Afternoons:
                 await life.live()
                 await until(life.picture, lambda found: found == expected)
             except AssertionError as error:
-                return f"{where}, {fate.writes[-1:]}: {difference(expected, await life.picture())} {error}"[:3000]
+                found = difference(expected, await life.picture())
+                return f"{where}, {fate.writes[-1:]}: {life.broken()} {found} {error}"[:3000]
             if dropped := life.dropped():
                 return f"{where}, {fate.writes[-1:]}: {dropped} dropped"
             self.deaths += fate.ended.is_set()
@@ -253,12 +261,12 @@ class Afternoons:
         namespace = next(self._names)
         self._api.call("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
         life = Life(self._kube, namespace)
-        running = asyncio.create_task(operators(self._api.kubeconfig, namespace, fate))
+        life.running = asyncio.create_task(operators(self._api.kubeconfig, namespace, fate))
         try:
             yield life
         finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            life.running.cancel()
+            await asyncio.gather(life.running, return_exceptions=True)
             await life.end()
 
 
