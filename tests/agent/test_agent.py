@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,12 +13,6 @@ from lorikeet.api.wire import AgentState, WantedAdapter
 from lorikeet.testing.adapters import BROKEN
 from lorikeet.testing.hub import Fault, Kind
 from lorikeet.testing.replica import Replica
-
-
-@pytest.fixture
-async def replica(tmp_path: Path) -> AsyncIterator[Replica]:
-    async with Replica(tmp_path) as running:
-        yield running
 
 
 def pirate(uri: str, **more: Any) -> WantedAdapter:
@@ -32,14 +25,6 @@ def poet(uri: str, **more: Any) -> WantedAdapter:
 
 def states(state: AgentState) -> list[tuple[str, str]]:
     return [(row.adapter, row.state) for row in state.adapters]
-
-
-def stored(replica: Replica) -> list[str]:
-    return sorted(path.name for path in (replica.folder / "adapters/store").iterdir())
-
-
-def loaded(replica: Replica) -> list[str]:
-    return sorted(replica.engine.core.adapters)
 
 
 async def eventually(check: Callable[[], bool]) -> None:
@@ -56,7 +41,7 @@ async def test_a_wanted_adapter_is_loaded_and_the_engine_lists_its_digest_folder
     assert replica.engine.core.adapters[row.engine_name].path == replica.folder / "adapters/store" / row.digest
     state = await replica.until(lambda state: state.settled)
     assert state.engine == "Healthy"
-    assert (await replica.call("GET", "/readyz", token=""))[0] == 200
+    assert await replica.takes_traffic()
 
 
 async def test_the_base_model_is_there_before_startup_passes(replica: Replica) -> None:
@@ -97,12 +82,12 @@ async def test_a_crashed_engine_gets_its_adapters_back_without_an_operator(repli
     gone = await replica.until(lambda state: state.engine == "Unreachable")
     assert states(gone) == [("pirate", "Staged"), ("poet", "Staged")]
     assert not gone.settled
-    assert (await replica.call("GET", "/readyz", token=""))[0] == 503
+    assert not await replica.takes_traffic()
     await replica.engine.start()
     back = await replica.until(lambda state: state.settled and state.boot not in ("", before.boot))
     assert states(back) == [("pirate", "Loaded"), ("poet", "Loaded")]
-    assert loaded(replica) == sorted(row.engine_name for row in before.adapters)
-    assert (await replica.call("GET", "/readyz", token=""))[0] == 200
+    assert replica.loaded() == sorted(row.engine_name for row in before.adapters)
+    assert await replica.takes_traffic()
 
 
 async def test_engine_and_agent_restarted_together_serve_the_persisted_set(replica: Replica) -> None:
@@ -124,21 +109,21 @@ async def test_a_new_version_is_loaded_before_the_old_one_is_dropped(replica: Re
     assert len({row.engine_name for row in both.adapters}) == 2
     await replica.want(pirate(new))
     state = await replica.until(lambda state: [row.uri for row in state.adapters] == [new])
-    assert loaded(replica) == [state.adapters[0].engine_name] != [first.engine_name]
-    await eventually(lambda: stored(replica) == [state.adapters[0].digest])
+    assert replica.loaded() == [state.adapters[0].engine_name] != [first.engine_name]
+    await eventually(lambda: replica.stored() == [state.adapters[0].digest])
 
 
 async def test_what_is_only_kept_is_staged_and_loaded_later_without_the_hub(replica: Replica) -> None:
     uri = replica.publish("acme/pirate")
     await replica.want(pirate(uri, load=False))
     row = await replica.row("pirate", "Staged")
-    assert (loaded(replica), stored(replica)) == ([], [row.digest])
+    assert (replica.loaded(), replica.stored()) == ([], [row.digest])
     replica.hub.requests.clear()
     await replica.want(pirate(uri))
     await replica.row("pirate", "Loaded")
     await replica.want(pirate(uri, load=False))
     await replica.row("pirate", "Staged")
-    assert (loaded(replica), stored(replica), replica.hub.requests) == ([], [row.digest], [])
+    assert (replica.loaded(), replica.stored(), replica.hub.requests) == ([], [row.digest], [])
 
 
 async def test_nothing_waits_for_what_is_only_kept(replica: Replica) -> None:
@@ -147,7 +132,7 @@ async def test_nothing_waits_for_what_is_only_kept(replica: Replica) -> None:
     await replica.want(pirate(gone, load=False), poet(replica.publish("acme/poet")))
     state = await replica.until(lambda state: states(state) == [("pirate", "Failed"), ("poet", "Loaded")])
     assert state.settled
-    assert (await replica.call("GET", "/readyz", token=""))[0] == 200
+    assert await replica.takes_traffic()
 
 
 async def test_an_adapter_with_requests_in_flight_drains_before_it_is_unloaded(replica: Replica) -> None:
@@ -158,11 +143,11 @@ async def test_an_adapter_with_requests_in_flight_drains_before_it_is_unloaded(r
     draining = await replica.row("pirate", "Draining")
     assert draining.engine_name == row.engine_name
     await asyncio.sleep(replica.pace.policy.grace * 4)  # well past the grace
-    assert loaded(replica) == [row.engine_name]
+    assert replica.loaded() == [row.engine_name]
     replica.engine.core.counters.running.clear()
     await replica.until(lambda state: state.adapters == ())
-    assert loaded(replica) == []
-    await eventually(lambda: stored(replica) == [])
+    assert replica.loaded() == []
+    await eventually(lambda: replica.stored() == [])
 
 
 async def test_draining_ends_at_its_deadline(replica: Replica) -> None:
@@ -171,7 +156,7 @@ async def test_draining_ends_at_its_deadline(replica: Replica) -> None:
     replica.engine.core.counters.running.append(row.engine_name)
     await replica.want()
     await replica.until(lambda state: state.adapters == ())
-    assert loaded(replica) == []
+    assert replica.loaded() == []
 
 
 async def test_what_is_wanted_again_while_it_drains_stays(replica: Replica) -> None:
@@ -184,7 +169,7 @@ async def test_what_is_wanted_again_while_it_drains_stays(replica: Replica) -> N
     await replica.want(pirate(uri))
     await replica.row("pirate", "Loaded")
     replica.engine.core.counters.running.clear()
-    assert loaded(replica) == [row.engine_name]
+    assert replica.loaded() == [row.engine_name]
 
 
 async def test_an_adapter_dropped_during_its_fetch_leaves_nothing(replica: Replica) -> None:
@@ -196,8 +181,8 @@ async def test_an_adapter_dropped_during_its_fetch_leaves_nothing(replica: Repli
     await replica.want()
     await replica.until(lambda state: state.adapters == () and state.settled)
     await eventually(lambda: list((replica.folder / "adapters/incoming").iterdir()) == [])
-    assert stored(replica) == []
-    assert loaded(replica) == []
+    assert replica.stored() == []
+    assert replica.loaded() == []
 
 
 @pytest.mark.parametrize(
@@ -228,8 +213,8 @@ async def test_a_broken_adapter_fails_for_good_before_the_engine_hears_of_it(
     assert words in row.message
     assert row.message.startswith("adapter pirate")
     assert (await replica.until(lambda state: state.settled)).engine == "Healthy"
-    assert loaded(replica) == []
-    await eventually(lambda: stored(replica) == [] == list((replica.folder / "adapters/incoming").iterdir()))
+    assert replica.loaded() == []
+    await eventually(lambda: replica.stored() == [] == list((replica.folder / "adapters/incoming").iterdir()))
 
 
 async def test_every_broken_adapter_has_its_row_above() -> None:
@@ -253,18 +238,18 @@ async def test_other_bytes_than_insisted_on_are_refused(replica: Replica) -> Non
     assert (await replica.row("pirate", "Loaded")).digest == row.digest
     await replica.want(pirate(uri, sha256="1" * 64))
     await replica.row("pirate", "Failed")
-    await eventually(lambda: loaded(replica) == [])
+    await eventually(lambda: replica.loaded() == [])
 
 
 async def test_two_adapters_of_one_source_share_its_files(replica: Replica) -> None:
     uri = replica.publish("acme/pirate")
     await replica.want(pirate(uri), poet(uri))
     state = await replica.until(lambda state: state.settled)
-    assert loaded(replica) == [row.engine_name for row in state.adapters]
-    assert len(stored(replica)) == 1
+    assert replica.loaded() == [row.engine_name for row in state.adapters]
+    assert len(replica.stored()) == 1
     await replica.want(poet(uri))
     await replica.until(lambda state: states(state) == [("poet", "Loaded")])
-    assert len(stored(replica)) == 1
+    assert len(replica.stored()) == 1
 
 
 async def test_a_hub_that_fails_for_a_while_is_asked_again(replica: Replica) -> None:
@@ -299,7 +284,7 @@ async def test_a_lost_reply_of_a_load_is_harmless(replica: Replica) -> None:
     replica.engine.faults.garble_load = ""
     await replica.want(pirate(replica.publish("acme/pirate")))
     await replica.row("pirate", "Loaded")
-    assert len(loaded(replica)) == 1
+    assert len(replica.loaded()) == 1
 
 
 async def test_an_engine_that_refuses_bytes_is_believed(replica: Replica) -> None:
@@ -331,7 +316,7 @@ async def test_adapters_of_nobody_in_the_engine_are_unloaded_and_foreign_ones_st
     await replica.engine.core.load("foreign", replica.folder / "hub/acme/pirate/v1")
     await replica.stop_agent()
     await replica.start_agent()
-    await eventually(lambda: loaded(replica) == ["foreign", row.engine_name])
+    await eventually(lambda: replica.loaded() == ["foreign", row.engine_name])
 
 
 async def test_an_agent_that_was_never_told_anything_unloads_nothing(replica: Replica) -> None:
@@ -342,8 +327,8 @@ async def test_an_agent_that_was_never_told_anything_unloads_nothing(replica: Re
     await replica.start_agent()
     state = await replica.until(lambda state: state.settled)
     assert state.wanted == ""
-    assert loaded(replica) == [row.engine_name]
-    assert len(stored(replica)) == 1
+    assert replica.loaded() == [row.engine_name]
+    assert len(replica.stored()) == 1
 
 
 async def test_a_later_adapter_does_not_take_a_serving_replica_out(replica: Replica) -> None:
@@ -352,7 +337,7 @@ async def test_a_later_adapter_does_not_take_a_serving_replica_out(replica: Repl
     replica.engine.faults.loads.clear()
     await replica.want(pirate(replica.uri("acme/pirate")), poet(replica.publish("acme/poet")))
     await replica.row("poet", "Loading")
-    assert (await replica.call("GET", "/readyz", token=""))[0] == 200
+    assert await replica.takes_traffic()
     replica.engine.faults.loads.set()
 
 
@@ -365,7 +350,7 @@ async def test_a_source_that_is_away_does_not_keep_a_new_replica_out_for_ever(re
             break
         await asyncio.sleep(0.01)
     assert not (await replica.state()).settled
-    assert (await replica.call("GET", "/readyz", token=""))[0] == 200
+    assert await replica.takes_traffic()
 
 
 async def test_an_agent_without_an_operator_becomes_ready_after_a_while(replica: Replica) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -12,12 +10,6 @@ from lorikeet.api.conditions import Reason
 from lorikeet.api.wire import AgentState, Wanted, WantedAdapter
 from lorikeet.testing.hub import Fault, Kind
 from lorikeet.testing.replica import TOKEN, Replica
-
-
-@pytest.fixture
-async def replica(tmp_path: Path) -> AsyncIterator[Replica]:
-    async with Replica(tmp_path) as running:
-        yield running
 
 
 @pytest.mark.parametrize("token", ["", "wrong", TOKEN + "x", TOKEN[:-1], "ä"])

@@ -55,7 +55,7 @@ async def test_it_says_which_setting_is_missing() -> None:
     )
     _, said = await process.communicate()
     assert process.returncode == 1
-    assert said.decode().strip() == "lorikeet-agent: the environment has no LORIKEET_MAX_RANK"
+    assert said.decode().strip() == "lorikeet-agent: the environment has no LORIKEET_SERVER"
 
 
 def environment(folder: Path, hub: str) -> dict[str, str]:

@@ -142,7 +142,7 @@ ROWS: list[tuple[str, Seen, list[Action]]] = [
     ),
     ("no room: what is only kept goes", FULL, [GiveUp(DB)]),
     ("no room for what is only kept: nothing goes", replace(KEPT, failures=no_room(B)), []),
-    ("no room: one at a time", replace(FULL, on_disk=frozenset({DA})), []),
+    ("no room: one at a time", replace(FULL, removing=frozenset({"e" * 64})), []),
     (
         "no room: bytes that another has loaded stay",
         replace(FULL, staged={A: staged(A, DA), B: staged(B, DA)}, on_disk=frozenset({DA})),

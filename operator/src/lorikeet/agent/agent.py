@@ -18,6 +18,7 @@ from lorikeet.agent.keeper import Keeper, Pace
 from lorikeet.agent.memory import Memory
 from lorikeet.agent.model import Model
 from lorikeet.agent.settings import Settings
+from lorikeet.agent.space import Space
 from lorikeet.agent.stock import Stock
 from lorikeet.agent.store import Store
 from lorikeet.agent.supply import Supply
@@ -41,9 +42,10 @@ async def agent(settings: Settings, host: str = "0.0.0.0", pace: Pace | None = N
     token = await asyncio.to_thread(guard.fill)
     hub = Hub(settings.hub_endpoint)
     store = Store(settings.adapters)
-    supply = Supply(hub, store, settings.sources, settings.server, settings.max_rank)
-    model = Model(settings.model_uri, settings.model_folder, hub)
     memory = Memory(pace.backoff)
+    space = Space(settings.adapters, settings.adapters_limit, memory.stored)
+    supply = Supply(hub, store, space, settings.sources, settings.server, settings.max_rank)
+    model = Model(settings.model_uri, settings.model_folder, hub)
     stock = Stock(supply, store, model, memory)
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())

@@ -43,6 +43,10 @@ class Hands:
         return frozenset(self._fetching)
 
     @property
+    def removing(self) -> frozenset[str]:
+        return frozenset(self._removing)
+
+    @property
     def calling(self) -> frozenset[str]:
         """Engine names with a load or unload under way."""
         return frozenset(self._calling)

@@ -151,6 +151,7 @@ class Keeper:
             confirmed=self._sight.confirmed,
             calling=self.hands.calling,
             fetching=self.hands.fetching,
+            removing=self.hands.removing,
             on_disk=frozenset(memory.on_disk),
             held=memory.held(),
             told=memory.told,

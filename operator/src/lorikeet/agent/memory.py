@@ -63,6 +63,10 @@ class Memory:
                 self.owners[engine_name(key.adapter, pin.digest)] = (key, pin)
         return staged
 
+    def stored(self) -> int:
+        """Bytes of all that is verified on disk."""
+        return sum({pin.digest: pin.bytes for pin in self.pins.values()}.values())
+
     def held(self) -> frozenset[str]:
         """Digests whose load ended without an answer, and may still come true."""
         now = self._clock()

@@ -98,14 +98,14 @@ def removals(seen: Seen) -> list[Action]:
         return []
     needed = {staged.digest for key, staged in seen.staged.items() if key in seen.wanted} | seen.registered | seen.held
     unneeded = [Remove(digest) for digest in sorted(seen.on_disk - needed)]
-    if unneeded or seen.leaving or not seen.cramped:
+    if unneeded or seen.removing or not seen.cramped:
         return list(unneeded)
     return [GiveUp(digest) for digest in seen.spare[:1]]
 
 
 def making_room(seen: Seen) -> bool:
     """Whether the disk is full and we are not at our wits' end."""
-    return seen.cramped and (seen.leaving or bool(seen.spare))
+    return seen.cramped and bool(seen.removing or seen.spare)
 
 
 def by_attempts(seen: Seen, keys: Iterable[Key]) -> list[Key]:

@@ -54,6 +54,8 @@ class Seen:
     calling: frozenset[str] = frozenset()
     """Engine names with a load or unload under way."""
     fetching: frozenset[Key] = frozenset()
+    removing: frozenset[str] = frozenset()
+    """Digests whose files are on their way out."""
     on_disk: frozenset[str] = frozenset()
     held: frozenset[str] = frozenset()
     """Digests whose load ended without an answer: it may still come true."""
@@ -99,11 +101,6 @@ class Seen:
     def registered(self) -> frozenset[str]:
         """Digests whose files the engine may read at any moment."""
         return frozenset(root.rpartition("/")[2] for root in (self.listed or {}).values() if self.ours(root))
-
-    @cached_property
-    def leaving(self) -> bool:
-        """Whether files of a version are on their way out at this moment."""
-        return any(pin.digest not in self.on_disk for pin in self.staged.values())
 
     @cached_property
     def cramped(self) -> bool:

@@ -19,6 +19,10 @@ class Settings:
     pod: str
     model_uri: str
     max_rank: int
+    max_cpu_loras: int = 0
+    """Slots in the engine's memory; 0 where we were not told."""
+    adapters_limit: int = 0
+    """Bytes that `adapters` may hold; 0 where only the disk limits it."""
     hub_endpoint: str = "https://huggingface.co"
     engine_url: str = f"http://127.0.0.1:{ENGINE_PORT}"
     port: int = AGENT_PORT
@@ -37,13 +41,14 @@ class Settings:
 def from_environment(env: Mapping[str, str]) -> Settings:
     """Settings from LORIKEET_* variables. Raises ValueError naming the one that is missing or wrong."""
     try:
-        rank = int(env["LORIKEET_MAX_RANK"])
         return Settings(
             server=env["LORIKEET_SERVER"],
             namespace=env["LORIKEET_NAMESPACE"],
             pod=env["LORIKEET_POD"],
             model_uri=env["LORIKEET_MODEL_URI"],
-            max_rank=rank,
+            max_rank=int(env["LORIKEET_MAX_RANK"]),
+            max_cpu_loras=int(env.get("LORIKEET_MAX_CPU_LORAS") or 0),
+            adapters_limit=number_of_bytes(env.get("LORIKEET_ADAPTERS_LIMIT") or "0"),
             hub_endpoint=env.get("LORIKEET_HUB_ENDPOINT") or Settings.hub_endpoint,
             engine_url=env.get("LORIKEET_ENGINE_URL") or Settings.engine_url,
             port=int(env.get("LORIKEET_AGENT_PORT") or AGENT_PORT),
@@ -55,3 +60,15 @@ def from_environment(env: Mapping[str, str]) -> Settings:
         )
     except KeyError as missing:
         raise ValueError(f"the environment has no {missing.args[0]}") from missing
+
+
+def number_of_bytes(quantity: str) -> int:
+    """A Kubernetes quantity in bytes: 20Gi → 21474836480. Raises ValueError."""
+    number = quantity.rstrip("mkMGTi")
+    unit = quantity[len(number) :]
+    factors = {"m": 0.001, "": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12} | {
+        f"{prefix}i": 1024**power for power, prefix in enumerate("KMGT", start=1)
+    }
+    if unit not in factors:
+        raise ValueError(f"{quantity} is no number of bytes")
+    return int(float(number) * factors[unit])

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lorikeet.agent.space import Space
 from lorikeet.agent.store import Staged, Store
 from lorikeet.api.conditions import Problem, Reason
 from lorikeet.api.wire import Resolve, Resolved, WantedAdapter
@@ -33,6 +34,7 @@ class Supply:
 
     hub: Hub
     store: Store
+    space: Space
     sources: Path
     server: str
     max_rank: int
@@ -50,11 +52,14 @@ class Supply:
         """A folder with the files and what they are, until the end of the block. Raises ArtifactError, Unfit."""
         token = await asyncio.to_thread(source.credentials, self.sources, wanted.credentials_key)
         listing = await self._listing(wanted, token)
-        room = await asyncio.to_thread(self.store.room)
-        try:
-            yield room, await self._fetch(wanted, listing, room, token, model)
-        finally:
-            await asyncio.shield(asyncio.to_thread(self.store.clear, room))
+        files = fetch.adapter_files(listing)
+        fetch.check_amount(listing, files, self.store.folder, self.caps)
+        with self.space.take(str(listing.source), sum(file.size for file in files)):
+            room = await asyncio.to_thread(self.store.room)
+            try:
+                yield room, await self._fetch(wanted, listing, room, token, model)
+            finally:
+                await asyncio.shield(asyncio.to_thread(self.store.clear, room))
 
     async def _listing(self, wanted: WantedAdapter, token: str | None) -> Listing:
         asked = source.parse(wanted.uri)
@@ -68,7 +73,6 @@ class Supply:
     ) -> Staged:
         terms = Terms(wanted.adapter, self.server, self.max_rank)
         config, weights = fetch.adapter_files(listing)
-        fetch.check_amount(listing, (config, weights), room, self.caps)
         small = await fetch.fetch(self.hub, listing, (config,), room, token, self.caps)
         parsed = await asyncio.to_thread(read_config, room / config.name)
         staged = Staged(uri=wanted.uri, revision=listing.source.revision, digest="", rank=parsed.rank, bytes=0)

@@ -82,6 +82,8 @@ def _agent(server: Server, installation: Installation) -> Body:
         "LORIKEET_MODEL_URI": spec.model.uri,
         "LORIKEET_MODEL_NAME": model_name(spec),
         "LORIKEET_MAX_RANK": str(spec.lora.max_rank),
+        "LORIKEET_MAX_CPU_LORAS": str(spec.lora.max_cpu_loras),
+        "LORIKEET_ADAPTERS_LIMIT": spec.storage.adapters,
         **({"LORIKEET_HUB_ENDPOINT": installation.hub_endpoint} if installation.hub_endpoint else {}),
     }
     return {

@@ -44,16 +44,19 @@ DEADLINE = 10.0  # seconds a test waits for a state
 
 
 class Replica:
-    """`folder` holds everything. The engine runs from the start; `start_agent` and `stop_agent` are for restarts."""
+    """`folder` holds everything; `more` are settings of the agent. The engine runs from the start.
 
-    def __init__(self, folder: Path, *, max_rank: int = 16, pace: Pace = PACE, engine: bool = True) -> None:
+    `start_agent` and `stop_agent` are for restarts.
+    """
+
+    def __init__(self, folder: Path, *, pace: Pace = PACE, engine: bool = True, **more: Any) -> None:
         self.folder, self.pace = folder, pace
         self.hub = Hub(folder / "hub")
         self.repos = Repos(folder / "hub")
         self._base = write_base(folder / "hub/acme/base/v1", dimensions=SMALL)
         self.engine = Engine(self._base, folder / "run", folder / "adapters")
         self._with_engine = engine
-        self._max_rank = max_rank
+        self._more = more
         self._stack, self._agent = AsyncExitStack(), AsyncExitStack()
         self.url = ""
         self.epoch = 1
@@ -84,7 +87,7 @@ class Replica:
             namespace="default",
             pod="qwen-0",
             model_uri=self.uri("acme/base"),
-            max_rank=self._max_rank,
+            max_rank=16,
             hub_endpoint=self.hub.url,
             engine_url=self.engine.url,
             port=0,
@@ -94,7 +97,7 @@ class Replica:
             server_keys=self.folder / "keys",
             sources=self.folder / "sources",
         )
-        running = agent(replace(settings, **changes), "127.0.0.1", self.pace)
+        running = agent(replace(settings, **{**self._more, **changes}), "127.0.0.1", self.pace)
         self.url = await self._agent.enter_async_context(running)
 
     async def stop_agent(self) -> None:
@@ -112,6 +115,18 @@ class Replica:
 
     def uri(self, repo: str, revision: str = "v1") -> str:
         return f"hf://{repo}@{self.repos.revision(repo, revision, None).commit}"
+
+    def loaded(self) -> list[str]:
+        """The engine names that the engine lists."""
+        return sorted(self.engine.core.adapters)
+
+    def stored(self) -> list[str]:
+        """The digests on the volume."""
+        return sorted(path.name for path in (self.folder / "adapters/store").iterdir())
+
+    async def takes_traffic(self) -> bool:
+        """What the kubelet finds."""
+        return (await self.call("GET", "/readyz", token=""))[0] == 200
 
     async def want(self, *adapters: WantedAdapter) -> None:
         status, body = await self.call("PUT", "/v1/wanted", Wanted(adapters=adapters, epoch=self.epoch).dump())
