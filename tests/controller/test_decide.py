@@ -14,6 +14,7 @@ from lorikeet.api.loraadapter import LoRAAdapterStatus, PinnedSource, State
 from lorikeet.api.wire import Wanted, WantedAdapter
 from lorikeet.controller.actions import Apply, Plan, Push, Resolve
 from lorikeet.controller.decide import decide
+from lorikeet.controller.layout import lay_out
 from lorikeet.controller.seen import Adapter, Replica, Seen
 from lorikeet.controller.workload import children
 from lorikeet.testing import builders as b
@@ -28,8 +29,12 @@ def rendered(seen: Seen) -> Seen:
     return replace(seen, server=replace(seen.server, rendered=kinds))
 
 
+def decided(seen: Seen) -> Plan:
+    return decide(seen, lay_out(seen), INSTALLATION)
+
+
 def plan(adapters: list[Adapter], replicas: list[Replica]) -> Plan:
-    return decide(rendered(b.seen(adapters, replicas)), INSTALLATION)
+    return decided(rendered(b.seen(adapters, replicas)))
 
 
 def pushed(found: Plan) -> dict[str, set[tuple[str, str]]]:
@@ -46,7 +51,7 @@ def told(commit: str) -> LoRAAdapterStatus:
 
 
 def test_a_new_server_gets_its_keys_before_the_pods_that_mount_them() -> None:
-    found = decide(b.seen([], []), INSTALLATION)
+    found = decided(b.seen([], []))
     kinds = [action.resource.kind for action in found.actions if isinstance(action, Apply)]
     assert kinds == ["Secret", "Service", "Deployment"]
 
@@ -129,7 +134,7 @@ def test_an_adapter_named_like_the_base_model_is_not_loaded() -> None:
 
 def test_a_refused_argument_stops_the_rendering_but_not_the_adapters() -> None:
     server = b.server(engine={"profile": "CPU", "extraArgs": ["--trust-remote-code"]})
-    found = decide(b.seen([b.adapter()], [b.replica("a")], server), INSTALLATION)
+    found = decided(b.seen([b.adapter()], [b.replica("a")], server))
     assert [type(action) for action in found.actions] == [Push]
 
 
@@ -181,8 +186,8 @@ def carried_out(seen: Seen, found: Plan) -> Seen:
 @given(facts())
 @settings(max_examples=150, deadline=None)
 def test_deciding_on_the_result_of_a_plan_gives_no_plan(seen: Seen) -> None:
-    after = carried_out(seen, decide(seen, INSTALLATION))
-    assert decide(after, INSTALLATION) == Plan()
+    after = carried_out(seen, decided(seen))
+    assert decided(after) == Plan()
 
 
 @given(facts(), st.randoms(use_true_random=False))
@@ -193,14 +198,14 @@ def test_the_order_of_facts_does_not_matter(seen: Seen, order: random.Random) ->
         adapters=tuple(order.sample(seen.adapters, len(seen.adapters))),
         replicas=tuple(order.sample(seen.replicas, len(seen.replicas))),
     )
-    assert set(map(str, decide(shuffled, INSTALLATION).actions)) == set(map(str, decide(seen, INSTALLATION).actions))
-    assert pushed(decide(shuffled, INSTALLATION)) == pushed(decide(seen, INSTALLATION))
+    assert set(map(str, decided(shuffled).actions)) == set(map(str, decided(seen).actions))
+    assert pushed(decided(shuffled)) == pushed(decided(seen))
 
 
 @given(facts())
 @settings(max_examples=150, deadline=None)
 def test_what_gateways_were_told_is_never_dropped_before_its_successor_arrived(seen: Seen) -> None:
-    found = pushed(decide(seen, INSTALLATION))
+    found = pushed(decided(seen))
     for adapter in seen.adapters:
         for replica in seen.replicas:
             loaded = {

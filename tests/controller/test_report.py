@@ -8,7 +8,9 @@ import pytest
 
 from lorikeet.api.conditions import Condition, Problem, Reason
 from lorikeet.api.loraadapter import LoRAAdapterStatus, State
+from lorikeet.api.modelserver import ModelServerStatus
 from lorikeet.controller.carry_out import Done
+from lorikeet.controller.layout import lay_out
 from lorikeet.controller.report import AT_ONCE, LATER, SOON, Tell, report
 from lorikeet.controller.report_adapter import adapter_status
 from lorikeet.controller.report_server import server_status
@@ -16,8 +18,21 @@ from lorikeet.controller.seen import Adapter, Replica, Seen
 from lorikeet.testing import builders as b
 
 
+def status_of(adapter: Adapter, seen: Seen, now: str = b.NOW) -> LoRAAdapterStatus:
+    return adapter_status(adapter, seen, lay_out(seen), now)
+
+
+def server_says(seen: Seen, *, applied: bool = False) -> ModelServerStatus:
+    assert seen.server
+    return server_status(seen.server, seen, lay_out(seen), 0, Done(applied=applied), b.NOW)
+
+
+def tells(seen: Seen) -> tuple[Tell, ...]:
+    return report(seen, lay_out(seen), Done(), b.NOW)
+
+
 def ready(adapter: Adapter, *replicas: Replica) -> Condition:
-    return adapter_status(adapter, b.seen([adapter], replicas), b.NOW).conditions[0]
+    return status_of(adapter, b.seen([adapter], replicas)).conditions[0]
 
 
 def failed(reason: Reason, message: str, **more: object) -> Replica:
@@ -37,7 +52,7 @@ def test_not_ready_while_a_replica_that_takes_requests_lacks_it() -> None:
 
 def test_a_replica_that_takes_no_requests_yet_does_not_spoil_ready() -> None:
     starting = b.replica("b", ready=False, state=None)
-    status = adapter_status(b.adapter(), b.seen([b.adapter()], [b.replica("a", b.entry()), starting]), b.NOW)
+    status = status_of(b.adapter(), b.seen([b.adapter()], [b.replica("a", b.entry()), starting]))
     loaded = next(condition for condition in status.conditions if condition.type == "Loaded")
     assert loaded.status == "True"
     assert (status.ready_replicas, status.desired_replicas) == (1, 2)
@@ -47,11 +62,9 @@ def test_the_public_name_keeps_its_version_until_the_new_one_is_everywhere() -> 
     old = LoRAAdapterStatus(engine_name=b.entry().engine_name)
     changed = b.adapter(source={"uri": b.source_uri("sql", b.COMMIT_2)}, told=old)
     half = [b.replica("a", b.entry(), b.entry(commit=b.COMMIT_2)), b.replica("b", b.entry())]
-    assert adapter_status(changed, b.seen([changed], half), b.NOW).engine_name == b.entry().engine_name
+    assert status_of(changed, b.seen([changed], half)).engine_name == b.entry().engine_name
     whole = [half[0], b.replica("b", b.entry(), b.entry(commit=b.COMMIT_2))]
-    assert (
-        adapter_status(changed, b.seen([changed], whole), b.NOW).engine_name == b.entry(commit=b.COMMIT_2).engine_name
-    )
+    assert status_of(changed, b.seen([changed], whole)).engine_name == b.entry(commit=b.COMMIT_2).engine_name
 
 
 def test_a_failed_new_version_says_that_the_old_one_still_answers() -> None:
@@ -75,14 +88,14 @@ def test_a_failed_new_version_says_that_the_old_one_still_answers() -> None:
 )
 def test_a_broken_adapter_says_why_in_the_condition_it_concerns(reason: Reason, condition: str, digest: str) -> None:
     seen = b.seen([b.adapter()], [failed(reason, "the sentence", digest=digest)])
-    conditions = {each.type: each for each in adapter_status(b.adapter(), seen, b.NOW).conditions}
+    conditions = {each.type: each for each in status_of(b.adapter(), seen).conditions}
     assert (conditions[condition].status, conditions[condition].reason) == ("False", reason)
     assert (conditions["Ready"].reason, conditions["Ready"].message) == (reason, "the sentence")
 
 
 def test_a_missing_server_is_named_with_the_next_step() -> None:
     alone = Seen(b.SERVER, None, (b.adapter(),), (), {"sql": b.adapter().ref})
-    found = adapter_status(b.adapter(), alone, b.NOW).conditions[0]
+    found = status_of(b.adapter(), alone).conditions[0]
     assert found.reason == "ServerNotFound"
     assert found.message == (
         "adapter sql names server qwen, which is not in namespace default: create it or name another in "
@@ -93,7 +106,7 @@ def test_a_missing_server_is_named_with_the_next_step() -> None:
 def test_the_younger_of_two_says_who_holds_the_name() -> None:
     older = b.adapter("first", name="shared", created="2025-01-01T00:00:00Z")
     younger = b.adapter("second", name="shared")
-    found = adapter_status(younger, b.seen([older, younger], [b.replica("a")]), b.NOW)
+    found = status_of(younger, b.seen([older, younger], [b.replica("a")]))
     assert found.conditions[0].reason == "NameConflict"
     assert "belongs to the older adapter first" in found.conditions[0].message
     assert found.names == ()
@@ -110,22 +123,22 @@ def test_while_no_agent_answers_yet_an_adapter_waits_and_nobody_is_warned() -> N
     unheard = Problem(reason=Reason.AGENT_UNREACHABLE, message="no replica's agent answers yet")
     waiting = replace(b.adapter(source={"uri": "hf://acme/sql@main"}), answer=unheard, asking=True)
     silent = replace(b.replica("a"), state=None, ready=False)
-    told = report(b.seen([waiting], [silent]), Done(), b.NOW)[0]
+    told = tells(b.seen([waiting], [silent]))[0]
     assert (told.turned and told.turned.reason, told.warning) == ("WaitingForEngine", None)
 
 
 def test_a_transition_time_moves_only_with_the_status() -> None:
-    first = adapter_status(b.adapter(), b.seen([b.adapter()], [b.replica("a", b.entry())]), "2026-01-01T00:00:00Z")
+    first = status_of(b.adapter(), b.seen([b.adapter()], [b.replica("a", b.entry())]), "2026-01-01T00:00:00Z")
     again = b.adapter(told=first)
-    later = adapter_status(again, b.seen([again], [b.replica("a", b.entry())]), "2026-02-02T00:00:00Z")
+    later = status_of(again, b.seen([again], [b.replica("a", b.entry())]), "2026-02-02T00:00:00Z")
     assert later == first
-    lost = adapter_status(again, b.seen([again], [b.replica("a")]), "2026-02-02T00:00:00Z")
+    lost = status_of(again, b.seen([again], [b.replica("a")]), "2026-02-02T00:00:00Z")
     assert lost.conditions[0].last_transition_time == "2026-02-02T00:00:00Z"
 
 
 def tell_of(before: LoRAAdapterStatus, *replicas: Replica) -> Tell:
     adapter = b.adapter(told=before)
-    return report(b.seen([adapter], replicas), Done(), b.NOW)[0]
+    return tells(b.seen([adapter], replicas))[0]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +158,7 @@ def tell_of(before: LoRAAdapterStatus, *replicas: Replica) -> Tell:
 def test_what_routes_is_told_at_once_and_progress_later(
     before: list[Replica], after: list[Replica], delay: float
 ) -> None:
-    first = adapter_status(b.adapter(), b.seen([b.adapter()], before), b.NOW)
+    first = status_of(b.adapter(), b.seen([b.adapter()], before))
     assert tell_of(first, *after).delay == delay
 
 
@@ -160,14 +173,13 @@ def test_a_new_failure_is_worth_an_event_and_the_same_again_is_not() -> None:
 
 def test_nothing_is_said_before_every_ready_replica_was_asked() -> None:
     unasked = b.replica("a", state=None, asked=False)
-    assert report(b.seen([b.adapter()], [unasked]), Done(), b.NOW) == ()
+    assert tells(b.seen([b.adapter()], [unasked])) == ()
 
 
 def test_a_server_counts_its_replicas_and_names_the_trouble() -> None:
     problem = Problem(reason=Reason.UNSCHEDULABLE, message="pod b finds no node: Insufficient nvidia.com/gpu")
     seen = b.seen([], [b.replica("a"), b.replica("b", ready=False, state=None, problem=problem)])
-    assert seen.server
-    status = server_status(seen.server, seen, 0, Done(), b.NOW)
+    status = server_says(seen)
     conditions = {each.type: each for each in status.conditions}
     assert conditions["Available"].status == "True"
     assert conditions["Ready"].reason == "Unschedulable"
@@ -178,16 +190,13 @@ def test_a_server_counts_its_replicas_and_names_the_trouble() -> None:
 def test_a_replica_whose_engine_is_silent_is_not_routed() -> None:
     silent = b.replica("a", state=b.agent_state(engine="Unreachable"))
     seen = b.seen([], [silent])
-    assert seen.server
-    assert server_status(seen.server, seen, 0, Done(), b.NOW).endpoints[0].ready is False
+    assert server_says(seen).endpoints[0].ready is False
 
 
 def test_a_server_is_not_ready_before_every_pod_is_of_the_new_template() -> None:
-    def reason(done: Done, *replicas: Replica) -> str:
-        seen = b.seen([], replicas)
-        assert seen.server
-        return server_status(seen.server, seen, 0, done, b.NOW).conditions[0].reason
+    def reason(*replicas: Replica, applied: bool = False) -> str:
+        return server_says(b.seen([], replicas), applied=applied).conditions[0].reason
 
-    assert reason(Done(), b.replica("a"), b.replica("b")) == "Ready"
-    assert reason(Done(), b.replica("a"), b.replica("b", current=False)) == "RollingOut"
-    assert reason(Done(applied=True), b.replica("a"), b.replica("b")) == "RollingOut"
+    assert reason(b.replica("a"), b.replica("b")) == "Ready"
+    assert reason(b.replica("a"), b.replica("b", current=False)) == "RollingOut"
+    assert reason(b.replica("a"), b.replica("b"), applied=True) == "RollingOut"

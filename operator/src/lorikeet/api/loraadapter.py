@@ -141,7 +141,7 @@ class LoRAAdapterStatus(Shape):
     conditions: Annotated[
         tuple[Condition, ...],
         Field(
-            description="Ready, and what it is derived from: Resolved, Staged, Compatible, Loaded.",
+            description="Ready, and what it is derived from: Resolved, Staged, Compatible, Placed, Loaded.",
             json_schema_extra=list_map("type"),
         ),
     ] = ()

@@ -264,10 +264,19 @@ class AdapterCount(Shape):
 
 
 class Slots(Shape):
-    """What the flags give room for, per replica."""
+    """What the flags give each replica room for, and what is asked of it."""
 
-    gpu: Annotated[int, Field(description="Adapters in one batch.", ge=0)] = 0
-    memory: Annotated[int, Field(description="Adapters kept in main memory.", ge=0)] = 0
+    gpu: Annotated[int, Field(description="Adapters in one batch: spec.lora.maxLoras.", ge=0)] = 0
+    memory: Annotated[int, Field(description="Adapters a replica may hold: spec.lora.maxCpuLoras.", ge=0)] = 0
+    used: Annotated[int, Field(description="Slots in memory that are taken on the fullest replica.", ge=0)] = 0
+    wanted: Annotated[
+        int,
+        Field(
+            description="Slots in memory that each replica needs so that no adapter lacks one; above `memory` some "
+            "adapters say NoCapacity.",
+            ge=0,
+        ),
+    ] = 0
 
 
 class ModelServerStatus(Shape):

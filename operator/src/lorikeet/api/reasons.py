@@ -26,6 +26,7 @@ EXPLAINED: Mapping[Reason, Explanation] = MappingProxyType(
         Reason.RESOLVED: Explanation("The source names one immutable revision, shown in status.revision.", _NOTHING),
         Reason.STAGED: Explanation("The bytes are on each wanted replica's disk, complete and verified.", _NOTHING),
         Reason.COMPATIBLE: Explanation("The bytes are a LoRA that this server's model and flags can run.", _NOTHING),
+        Reason.PLACED: Explanation("The adapter has a slot on as many replicas as it asks for.", _NOTHING),
         Reason.LOADED: Explanation("The engines of the wanted replicas list the adapter.", _NOTHING),
         Reason.REPLICAS_READY: Explanation("Enough replicas take requests.", _NOTHING),
         Reason.COMPLETE: Explanation("No replica is being made or replaced.", _NOTHING),
@@ -44,6 +45,11 @@ EXPLAINED: Mapping[Reason, Explanation] = MappingProxyType(
         ),
         Reason.NO_REPLICAS: Explanation(
             "The server has no replica that could hold the adapter.", "Raise the ModelServer's spec.replicas."
+        ),
+        Reason.NO_CAPACITY: Explanation(
+            "The replicas' slots (the server's spec.lora.maxCpuLoras) are taken by adapters of higher priority, or of "
+            "the same and older.",
+            "Raise maxCpuLoras or spec.replicas to what the message names, or this adapter's spec.priority.",
         ),
         Reason.NAME_CONFLICT: Explanation(
             "An older object of the namespace holds the public name.",

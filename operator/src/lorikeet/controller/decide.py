@@ -8,31 +8,18 @@ from lorikeet.api.conditions import Reason
 from lorikeet.api.loraadapter import State
 from lorikeet.api.wire import Wanted, WantedAdapter
 from lorikeet.controller.actions import Action, Apply, Plan, Push, Resolve
-from lorikeet.controller.placement import place
+from lorikeet.controller.layout import Layout
 from lorikeet.controller.podspec import Installation
 from lorikeet.controller.seen import Adapter, Replica, Seen
 from lorikeet.controller.versions import kept_uris, pinned_uri
 from lorikeet.controller.workload import children, spec_problem
 
 
-def decide(seen: Seen, installation: Installation) -> Plan:
+def decide(seen: Seen, layout: Layout, installation: Installation) -> Plan:
     """What to do now. `installation` says how this installation renders engine pods."""
     if seen.server is None:
         return Plan()
-    return Plan((*_applies(seen, installation), *_resolves(seen), *_pushes(seen)))
-
-
-def places(adapter: Adapter, seen: Seen) -> tuple[Replica, ...]:
-    """The replicas that shall hold `adapter`; none where another object holds its name."""
-    if not holds_name(adapter, seen):
-        return ()
-    pods = place(adapter.ref.name, adapter.spec.replicas, (replica.pod for replica in seen.replicas))
-    return tuple(replica for replica in seen.replicas if replica.pod in pods)
-
-
-def holds_name(adapter: Adapter, seen: Seen) -> bool:
-    """Whether the adapter's main public name is its own."""
-    return seen.holders.get(adapter.public_name) == adapter.ref
+    return Plan((*_applies(seen, installation), *_resolves(seen), *_pushes(seen, layout)))
 
 
 def is_gone(adapter: Adapter, seen: Seen) -> bool:
@@ -60,8 +47,8 @@ def _resolves(seen: Seen) -> Iterator[Action]:
             yield Resolve(adapter.ref, adapter.uid, source.uri, source.credentials_key)
 
 
-def _pushes(seen: Seen) -> Iterator[Action]:
-    where = {adapter.ref: places(adapter, seen) for adapter in seen.adapters}
+def _pushes(seen: Seen, layout: Layout) -> Iterator[Action]:
+    where = {adapter.ref: layout.replicas(adapter, seen) for adapter in seen.adapters}
     for replica in seen.replicas:
         if replica.state is None:
             continue

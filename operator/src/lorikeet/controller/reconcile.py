@@ -1,4 +1,4 @@
-"""One pass over one server, on one screen: observe, decide, carry out, report."""
+"""One pass over one server, on one screen: observe, lay out, decide, carry out, report."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 from lorikeet.api.ref import Ref
 from lorikeet.controller.carry_out import carry_out
 from lorikeet.controller.decide import decide
+from lorikeet.controller.layout import lay_out
 from lorikeet.controller.observe import observe
 from lorikeet.controller.report import report
 from lorikeet.controller.tell import tell
@@ -18,7 +19,8 @@ log = logging.getLogger(__name__)
 async def reconcile(ref: Ref, world: World) -> float | None:
     """Bring server `ref` nearer to what its objects ask. Returns seconds until the next pass is due; None at rest."""
     seen = observe(ref, world)
-    plan = decide(seen, world.installation)
+    layout = lay_out(seen)
+    plan = decide(seen, layout, world.installation)
     done = await carry_out(ref, plan, world)
-    due = await tell(ref, report(seen, done, world.now()), world)
+    due = await tell(ref, report(seen, layout, done, world.now()), world)
     return 0.0 if done.applied and not done.failed else due

@@ -11,6 +11,7 @@ from lorikeet.api.modelserver import ModelServerStatus
 from lorikeet.api.ref import Ref
 from lorikeet.controller.carry_out import Done
 from lorikeet.controller.conditions import UNDER_WAY
+from lorikeet.controller.layout import Layout
 from lorikeet.controller.report_adapter import adapter_status
 from lorikeet.controller.report_server import server_status
 from lorikeet.controller.seen import Seen
@@ -40,13 +41,13 @@ class Tell:
         return self.turned if bad else None
 
 
-def report(seen: Seen, done: Done, now: str) -> tuple[Tell, ...]:
+def report(seen: Seen, layout: Layout, done: Done, now: str) -> tuple[Tell, ...]:
     """Everything to be told after a pass."""
-    return tuple(_tells(seen, done, now)) if seen.complete else ()
+    return tuple(_tells(seen, layout, done, now)) if seen.complete else ()
 
 
-def _tells(seen: Seen, done: Done, now: str) -> Iterator[Tell]:
-    statuses = [(adapter, adapter_status(adapter, seen, now)) for adapter in seen.adapters]
+def _tells(seen: Seen, layout: Layout, done: Done, now: str) -> Iterator[Tell]:
+    statuses = [(adapter, adapter_status(adapter, seen, layout, now)) for adapter in seen.adapters]
     for adapter, status in statuses:
         if status != adapter.told:
             delay = _adapter_delay(adapter.told, status)
@@ -56,7 +57,7 @@ def _tells(seen: Seen, done: Done, now: str) -> Iterator[Tell]:
     if server is None:
         return
     ready = sum(is_true(status.conditions, Kind.READY) for _, status in statuses)
-    told = server_status(server, seen, ready, done, now)
+    told = server_status(server, seen, layout, ready, done, now)
     if told != server.told:
         delay = _server_delay(server.told, told)
         yield Tell(MODELSERVERS, server.ref, server.uid, told, delay, _turned(server.told.conditions, told.conditions))

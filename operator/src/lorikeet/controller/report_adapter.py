@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from lorikeet.api.conditions import Kind, Problem, Reason
 from lorikeet.api.loraadapter import LoRAAdapterStatus, ReplicaState, State
 from lorikeet.api.wire import AdapterState
+from lorikeet.controller.capacity import placed
 from lorikeet.controller.conditions import Finding, no, ready_from, unknown, written, yes
-from lorikeet.controller.decide import holds_name, places
+from lorikeet.controller.layout import Layout, holds_name
 from lorikeet.controller.seen import Adapter, Replica, Seen
 from lorikeet.controller.versions import Version, loaded, pinned_uri, served, wanted_entry
 
@@ -16,16 +17,17 @@ INCOMPATIBLE = frozenset({Reason.RANK_TOO_HIGH, Reason.WRONG_BASE_MODEL, Reason.
 UNLOADABLE = frozenset({Reason.LOAD_FAILED, Reason.LOAD_TIMEOUT, Reason.ENGINE_UNAVAILABLE})
 
 
-def adapter_status(adapter: Adapter, seen: Seen, now: str) -> LoRAAdapterStatus:
+def adapter_status(adapter: Adapter, seen: Seen, layout: Layout, now: str) -> LoRAAdapterStatus:
     """The whole status, from facts alone but for transition times."""
-    where = places(adapter, seen)
+    where = layout.replicas(adapter, seen)
     version = served(adapter, seen.replicas, where) if holds_name(adapter, seen) else None
     serving = [replica for replica in seen.replicas if replica.routed and _has(adapter, replica, version)]
     entry = next((entry for replica in where if (entry := wanted_entry(adapter, replica))), None)
     facts = version or entry
+    findings = _findings(adapter, seen, layout, version)
     return LoRAAdapterStatus(
         observed_generation=adapter.generation,
-        conditions=written(_findings(adapter, seen, where, version), adapter.told.conditions, adapter.generation, now),
+        conditions=written(findings, adapter.told.conditions, adapter.generation, now),
         pin=adapter.pin,
         revision=adapter.pin.revision if adapter.pin else "",
         digest=version.digest if version else "",
@@ -39,14 +41,17 @@ def adapter_status(adapter: Adapter, seen: Seen, now: str) -> LoRAAdapterStatus:
     )
 
 
-def _findings(adapter: Adapter, seen: Seen, where: Sequence[Replica], version: Version | None) -> list[Finding]:
+def _findings(adapter: Adapter, seen: Seen, layout: Layout, version: Version | None) -> list[Finding]:
+    where = layout.replicas(adapter, seen)
     entries = [entry for replica in where if (entry := wanted_entry(adapter, replica))]
     failed = next((entry for entry in entries if entry.state is State.FAILED), None)
+    has_slots = placed(adapter, seen, layout)
     steps = [
         _resolved(adapter, seen),
         _staged(adapter, where, entries, failed),
         _compatible(entries, failed),
-        _loaded(adapter, where, failed),
+        has_slots,
+        _loaded(adapter, where, failed, has_slots),
     ]
     named = _named(adapter, seen)
     everywhere = steps[-1].message
@@ -110,7 +115,7 @@ def _compatible(entries: Sequence[AdapterState], failed: AdapterState | None) ->
     return unknown(Kind.COMPATIBLE, Reason.CHECKING, "known once a replica has the bytes")
 
 
-def _loaded(adapter: Adapter, where: Sequence[Replica], failed: AdapterState | None) -> Finding:
+def _loaded(adapter: Adapter, where: Sequence[Replica], failed: AdapterState | None, has_slots: Finding) -> Finding:
     """True when every replica that takes requests has the wanted version, and there is one."""
     server = adapter.spec.model_server_ref.name
     uri = pinned_uri(adapter)
@@ -122,7 +127,7 @@ def _loaded(adapter: Adapter, where: Sequence[Replica], failed: AdapterState | N
     if failed and failed.reason:
         return no(Kind.LOADED, failed.reason, failed.message)
     if not where:
-        return no(Kind.LOADED, Reason.NO_REPLICAS, f"server {server} has no replica: see its status")
+        return no(Kind.LOADED, has_slots.reason, has_slots.message)
     if not routed:
         text = f"no replica of server {server} takes requests yet: see kubectl describe modelserver {server}"
         return no(Kind.LOADED, Reason.WAITING_FOR_ENGINE, text)

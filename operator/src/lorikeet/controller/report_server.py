@@ -7,12 +7,15 @@ from lorikeet.api.modelserver import AdapterCount, Endpoint, ModelServerStatus, 
 from lorikeet.api.wire import ENGINE_PORT
 from lorikeet.controller.carry_out import Done
 from lorikeet.controller.conditions import Finding, no, written, yes
+from lorikeet.controller.layout import Layout
 from lorikeet.controller.podspec import model_name
 from lorikeet.controller.seen import Replica, Seen, Server
 from lorikeet.controller.workload import selector, spec_problem
 
 
-def server_status(server: Server, seen: Seen, ready_adapters: int, done: Done, now: str) -> ModelServerStatus:
+def server_status(
+    server: Server, seen: Seen, layout: Layout, ready_adapters: int, done: Done, now: str
+) -> ModelServerStatus:
     """The whole status; `done` is what came of this pass."""
     spec = server.spec
     revisions = {replica.state.model.revision for replica in seen.replicas if replica.state}
@@ -26,7 +29,7 @@ def server_status(server: Server, seen: Seen, ready_adapters: int, done: Done, n
         conditions=written(_findings(server, seen, done), server.told.conditions, server.generation, now),
         endpoints=tuple(_endpoint(replica) for replica in seen.replicas if replica.ip),
         adapters=AdapterCount(wanted=len(seen.adapters), ready=ready_adapters),
-        slots=Slots(gpu=spec.lora.max_loras, memory=spec.lora.max_cpu_loras),
+        slots=Slots(gpu=spec.lora.max_loras, memory=layout.slots, used=layout.used, wanted=layout.needed),
     )
 
 

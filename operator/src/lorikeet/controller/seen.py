@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from lorikeet.api.conditions import Problem
 from lorikeet.api.loraadapter import LoRAAdapterSpec, LoRAAdapterStatus, PinnedSource
@@ -52,6 +54,11 @@ class Adapter:
         return self.spec.name or self.ref.name
 
     @property
+    def order(self) -> tuple[int, str, str]:
+        """Who comes first where slots are few: higher priority, then the older."""
+        return (-self.spec.priority, self.created, self.uid)
+
+    @property
     def claims(self) -> tuple[str, ...]:
         """Every public name it asks for, its main one first."""
         return (self.public_name, *self.spec.aliases)
@@ -92,9 +99,16 @@ class Replica:
         """Whether gateways may send requests to it."""
         return self.ready and self.state is not None and self.state.engine == "Healthy"
 
-    def holds(self, adapter: str) -> tuple[AdapterState, ...]:
+    def holds(self, adapter: str) -> Sequence[AdapterState]:
         """Every version of `adapter` (an object's name) that its agent knows."""
-        return tuple(entry for entry in self.state.adapters if entry.adapter == adapter) if self.state else ()
+        return self._by_adapter.get(adapter, ())
+
+    @cached_property
+    def _by_adapter(self) -> Mapping[str, Sequence[AdapterState]]:
+        found: dict[str, list[AdapterState]] = defaultdict(list)
+        for entry in self.state.adapters if self.state else ():
+            found[entry.adapter].append(entry)
+        return found
 
 
 @dataclass(frozen=True)

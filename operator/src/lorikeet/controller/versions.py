@@ -42,6 +42,13 @@ def wanted_entry(adapter: Adapter, replica: Replica) -> AdapterState | None:
     return next((entry for entry in replica.holds(adapter.ref.name) if entry.uri == uri), None)
 
 
+def is_hopeless(adapter: Adapter, replica: Replica) -> bool:
+    """Whether the replica will not serve it as things are: nothing is loaded, and what is wanted failed for good."""
+    entry = wanted_entry(adapter, replica)
+    failed = entry is not None and entry.state is State.FAILED and entry.lasting
+    return (failed or pinned_uri(adapter) is None) and not loaded(adapter, replica)
+
+
 def arrived(adapter: Adapter, places: Sequence[Replica]) -> bool:
     """True when the wanted version is loaded wherever any version of the adapter serves."""
     uri = pinned_uri(adapter)
