@@ -37,6 +37,19 @@ wait_for() {
   done
 }
 
+# retry TIMES COMMAND…: tries again after 2, 4, 8, … at most 60 seconds; fails when the last try fails.
+retry() {
+  local times=$1 try pause=2
+  shift
+  for ((try = 1; try < times; try++)); do
+    "$@" && return
+    say "'$1' failed (try $try of $times), again in $pause s"
+    sleep "$pause"
+    pause=$((pause < 30 ? pause * 2 : 60))
+  done
+  "$@"
+}
+
 # in_background_all FUNCTION ARGUMENT…: runs FUNCTION once per argument, all at once; fails if one of them failed.
 in_background_all() {
   local function=$1 argument pid pids=() status=0

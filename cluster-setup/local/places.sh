@@ -17,14 +17,16 @@ REGISTRY_ADDRESS=$NETWORK.1:5000
 
 export PATH=$BIN:$PATH:/usr/sbin:/sbin
 
-# host_name MACHINE: what its network namespace, link and cgroup are called on the host.
+# host_name MACHINE: what its cgroup is called on the host. link_name MACHINE: its end of the wire, at most 15 characters.
 host_name() { echo "$CLUSTER-$1"; }
+link_name() { echo "$CLUSTER-${1/worker/w}"; }
 
-# address_of MACHINE: cp1 is .11, gpu1 is .21, gpu2 is .22, …
+# address_of MACHINE: cp1 is .11, gpu1 is .21, gpu2 is .22, worker1 is .41, …
 address_of() {
   case $1 in
     cp*) echo "$NETWORK.$((10 + ${1#cp}))" ;;
     gpu*) echo "$NETWORK.$((20 + ${1#gpu}))" ;;
+    worker*) echo "$NETWORK.$((40 + ${1#worker}))" ;;
     *) return 1 ;;
   esac
 }
@@ -39,6 +41,7 @@ known_machines() {
 }
 
 known_workers() { known_machines | grep -v '^cp' || true; }
+known_gpu_workers() { known_machines | grep '^gpu' || true; }
 
 # alone SCRIPT ARGUMENT…: runs SCRIPT again, holding this cluster's lock, unless a script above it does so already. --close:
 # the lock is held by flock itself, not by what the script leaves running.

@@ -44,9 +44,10 @@ provide_images() {
   done
 }
 
-# Pods reach each other by a bridge per machine and routes between machines (`bridge`), or by a manifest's own agents (a path
-# or URL for `kubectl apply`). Calico's images cannot be built from the sources we allow here, so local machines use bridges.
+# Pods reach each other by a bridge per machine and routes between machines (`bridge`), or by agents of their own (`manifest`:
+# what cni_manifest prints). Calico's images cannot be built from the sources we allow here, so local machines use bridges.
 CNI=bridge
+cni_manifest() { fail "local machines network their pods by a bridge: there is no manifest"; }
 
 # Swap on a local machine is the host's, so it is not ours to turn off: `off` or `leave`.
 SWAP=leave
@@ -78,10 +79,48 @@ KUBE_PROXY_SETTINGS='
 mode: nftables
 conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}'
 
+# YAML of ClusterConfiguration: where kubeadm should look for other versions than those it names. Here: the tags are those of
+# the programs really inside (cluster-setup/local/node-images), not those that kubeadm would guess.
+KUBEADM_IMAGE_TAGS="etcd: {local: {imageTag: $ETCD_VERSION}}
+dns: {imageTag: $COREDNS_VERSION}"
+
 # Preflight checks of kubeadm that cannot hold here. SystemVerification: refuses cgroup v1.
 KUBEADM_IGNORE=SystemVerification
 
-# What advertises nvidia.com/gpu. Here: a test tool of ours, GPUs that are numbers.
-DEVICE_PLUGIN_MANIFEST=$(dirname "${BASH_SOURCE[0]}")/../manifests/device-plugin.yaml
-# What a GPU worker's node carries; where GPU Feature Discovery runs this is empty.
+# set_hostname NAME. A machine has its name from the moment it starts.
+set_hostname() { [[ $(hostname) == "$1" ]] || fail "this machine is called $(hostname), and was to be called $1"; }
+
+# run_hourly NAME PROGRAM: from now on, also after a reboot. Here: a service of the machine's that sleeps most of the time, with
+# what the program would find in its environment.
+run_hourly() {
+  local service=/opt/machine/services/$1
+  {
+    echo '#!/usr/bin/env bash'
+    declare -px SOURCES HOME "${!AWS_@}" "${!LORIKEET_@}"
+    printf 'sleep 120\nwhile :; do %q || true; sleep 3600; done\n' "$2"
+  } >"$service"
+  chmod +x "$service"
+  systemctl enable "$1"
+  systemctl start "$1"
+}
+
+# The AWS CLI, for nodes in that cloud. Here: whoever plays the cloud puts an `aws` into PATH.
+install_aws_cli() { command -v aws >/dev/null || fail "no aws in PATH"; }
+
+# GPUs are numbers here, or NVIDIA's; with numbers there is no driver and no toolkit to install.
+GPUS=numbers
+install_gpu_driver() { :; }
+install_container_toolkit() { :; }
+
+# What advertises nvidia.com/gpu, as YAML. Here: a test tool of ours.
+device_plugin_manifests() { cat "$(dirname "${BASH_SOURCE[0]}")/../manifests/device-plugin.yaml"; }
+# What a GPU worker's node carries from the moment it joins; here also what GPU Feature Discovery would find out.
 GPU_NODE_LABELS=(nvidia.com/gpu.present=true nvidia.com/gpu.product=Tesla-T4 nvidia.com/gpu.memory=15360)
+
+# What `verify` runs in pods: a server on port 8080, a client (HOST:PORT follows), and one that says something of its GPU.
+PROBE_IMAGE=lorikeet-testing:dev
+PROBE_SERVER='["python3", "-m", "http.server", "8080"]'
+PROBE_CONNECT=(python3 -c 'import socket, sys; socket.create_connection(sys.argv[1].rsplit(":", 1), 3)')
+GPU_PROBE_IMAGE=lorikeet-testing:dev
+GPU_PROBE_COMMAND='["python3", "-c", "import os; print(os.environ[\"NVIDIA_VISIBLE_DEVICES\"])"]'
+GPU_PROBE_SAYS=.
