@@ -31,7 +31,7 @@ bridge_down() {
 # the bridge in HOST_PID's namespace. The namespace needs no clean-up: it ends with the last process in the machine.
 plug_in() {
   local name
-  name=$(host_name "$1")
+  name=$(link_name "$1")
   ip link add eth0 type veth peer name "$name" netns "$2"
   nsenter --target "$2" --net ip link set "$name" master "$BRIDGE" up
   ip link set lo up

@@ -86,7 +86,7 @@ def network_namespaces() -> set[str]:
     found = listed(Path("/run/netns"))
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            machine = re.search(r":/(\w+)-(?:cp|gpu)\d", (process / "cgroup").read_text())
+            machine = re.search(r":/(\w+)-(?:cp|gpu|worker)\d", (process / "cgroup").read_text())
             if machine is None or machine[1] == NAME:
                 found.add(str((process / "ns" / "net").readlink()))
     return found
