@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,8 @@ G4DN_XLARGE = Host(cpus=4, memory=16 * GIB, gpus=1, gpu_memory=15360 * MIB)
 T3_MEDIUM = Host(cpus=2, memory=4 * GIB)
 KERNEL = 0.05
 """Share of a host's memory that the kernel and the kubelet's eviction threshold keep."""
-SYSTEM_CPU, SYSTEM_MEMORY = 0.5, 0.8 * GIB
-"""What Calico (250m), NVIDIA's device plugin, feature discovery and exporter, and the host's own services take."""
+CALICO_CPU = 0.25
+"""What Calico's manifest asks for on each node."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,17 @@ def requests(containers: list[dict[str, Any]], what: str) -> float:
     return sum(amount(container["resources"]["requests"].get(what, 0)) for container in containers)
 
 
+def system(what: str) -> float:
+    """What each host keeps for itself and its DaemonSets ask for."""
+    settings = (ROOT / "cluster-setup/sources/ubuntu.sh").read_text()
+    reserved = [yaml.safe_load(found) for found in re.findall(r"(?:system|kube)Reserved: (\{.*?\})", settings)]
+    assert len(reserved) == 2
+    gpu_stack = yaml.safe_load_all((ROOT / "cluster-setup/manifests/nvidia.yaml").read_text())
+    sets = [one["spec"]["template"]["spec"] for one in gpu_stack if one["kind"] == "DaemonSet"]
+    asked = sum(requests(one["containers"], what) for one in sets)
+    return sum(amount(one[what]) for one in reserved) + asked + (CALICO_CPU if what == "cpu" else 0)
+
+
 @pytest.fixture
 def pod() -> dict[str, Any]:
     return dict(pod_spec(replace(b.server(), spec=sample()), b.installation()))
@@ -95,8 +107,8 @@ def pod() -> dict[str, Any]:
 
 def test_the_t4_samples_pod_fits_a_g4dn_xlarge(pod: dict[str, Any]) -> None:
     containers = [*pod["initContainers"], *pod["containers"]]
-    assert requests(containers, "cpu") <= G4DN_XLARGE.cpus - SYSTEM_CPU
-    assert requests(containers, "memory") <= G4DN_XLARGE.memory * (1 - KERNEL) - SYSTEM_MEMORY
+    assert requests(containers, "cpu") <= G4DN_XLARGE.cpus - system("cpu")
+    assert requests(containers, "memory") <= G4DN_XLARGE.memory * (1 - KERNEL) - system("memory")
     assert requests(containers, "nvidia.com/gpu") == G4DN_XLARGE.gpus
 
 
@@ -131,5 +143,5 @@ def test_the_charts_default_pods_fit_a_t3_medium_beside_the_system() -> None:
         what: sum(count * amount(chart[name]["resources"]["requests"][what]) for name, count in pods.items())
         for what in ("cpu", "memory")
     }
-    assert asked["cpu"] <= T3_MEDIUM.cpus - SYSTEM_CPU
-    assert asked["memory"] <= T3_MEDIUM.memory * (1 - KERNEL) - SYSTEM_MEMORY
+    assert asked["cpu"] <= T3_MEDIUM.cpus - system("cpu")
+    assert asked["memory"] <= T3_MEDIUM.memory * (1 - KERNEL) - system("memory")
