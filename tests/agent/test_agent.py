@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from lorikeet.api.conditions import Reason
 from lorikeet.api.wire import AgentState, WantedAdapter
 from lorikeet.testing.adapters import BROKEN
 from lorikeet.testing.hub import Fault, Kind
-from lorikeet.testing.replica import Replica
+from lorikeet.testing.replica import Replica, eventually
 
 
 def pirate(uri: str, **more: Any) -> WantedAdapter:
@@ -25,12 +24,6 @@ def poet(uri: str, **more: Any) -> WantedAdapter:
 
 def states(state: AgentState) -> list[tuple[str, str]]:
     return [(row.adapter, row.state) for row in state.adapters]
-
-
-async def eventually(check: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not check():  # noqa: ASYNC110 - neither disk nor simulator has an event for it
-            await asyncio.sleep(0.01)
 
 
 async def test_a_wanted_adapter_is_loaded_and_the_engine_lists_its_digest_folder(replica: Replica) -> None:
@@ -280,13 +273,6 @@ async def test_a_source_that_says_no_is_asked_seldom_and_a_new_entry_at_once(rep
     assert "hf_secret" not in (await replica.state()).model_dump_json()
 
 
-async def test_a_lost_reply_of_a_load_is_harmless(replica: Replica) -> None:
-    replica.engine.faults.garble_load = ""
-    await replica.want(pirate(replica.publish("acme/pirate")))
-    await replica.row("pirate", "Loaded")
-    assert len(replica.loaded()) == 1
-
-
 async def test_an_engine_that_refuses_bytes_is_believed(replica: Replica) -> None:
     replica.engine.faults.refuse_load = (500, "no such module")
     await replica.want(pirate(replica.publish("acme/pirate")))
@@ -295,15 +281,6 @@ async def test_an_engine_that_refuses_bytes_is_believed(replica: Replica) -> Non
     assert "no such module" in row.message
     replica.engine.faults.refuse_load = None
     await replica.engine.restart()  # another life may think otherwise
-    await replica.row("pirate", "Loaded")
-
-
-async def test_a_load_that_hangs_fails_at_its_deadline_and_is_tried_again(replica: Replica) -> None:
-    replica.engine.faults.loads.clear()
-    await replica.want(pirate(replica.publish("acme/pirate")))
-    row = await replica.row("pirate", "Failed")
-    assert (row.reason, row.lasting) == (Reason.LOAD_TIMEOUT, False)
-    replica.engine.faults.loads.set()
     await replica.row("pirate", "Loaded")
 
 

@@ -59,6 +59,20 @@ def test_a_failure_waits_longer_each_time_and_success_forgets_it() -> None:
     assert KEY not in memory.failures
 
 
+def test_what_cannot_be_undone_waits_longer_each_time_until_it_is_gone() -> None:
+    memory = remembering(Clock())
+    waits = []
+    for _ in range(12):
+        memory.balk("a@1", "no")
+        waits.append(memory.balks["a@1"].retry_at)
+    assert waits[0] < 0.08
+    assert 60 <= waits[-1] <= 90
+    memory.forget(frozenset({"a@1"}), frozenset())
+    assert memory.balks
+    memory.forget(frozenset(), frozenset())
+    assert not memory.balks
+
+
 def test_a_lasting_failure_waits_for_another_entry() -> None:
     memory = remembering(Clock())
     memory.fail(KEY, "fetch", NEVER)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lorikeet.agent.actions import Action, Drain, Fetch, GiveUp, Keep, Load, Remove, Unload
 from lorikeet.agent.plan import Policy, decide
-from lorikeet.agent.seen import Failure, Key, Seen
+from lorikeet.agent.seen import Balk, Call, Failure, Key, Seen
 from lorikeet.agent.store import Staged
 from lorikeet.api.conditions import Problem, Reason
 from lorikeet.api.wire import WantedAdapter
@@ -53,6 +53,8 @@ CALM = Seen(
 EMPTY = replace(CALM, staged={}, listed={}, on_disk=frozenset())
 HALF = replace(CALM, staged={B: CALM.staged[B]}, listed={NB: RB}, on_disk=frozenset({DB}))
 LESS = replace(CALM, wanted=wanted(A))
+MISSING = replace(CALM, listed={NB: RB})
+BALK, DUE = Balk("x", 1, 101.0), Balk("x", 1, 100.0)
 KEPT = replace(CALM, wanted=wanted(A, kept=(B,)), listed={NA: RA})
 C = Key("c", "hf://x/c@1")
 FULL = replace(KEPT, wanted=wanted(A, C, kept=(B,)), failures=no_room(C))
@@ -92,10 +94,14 @@ ROWS: list[tuple[str, Seen, list[Action]]] = [
         [],
     ),
     ("one load at a time", replace(CALM, listed={}), [Load(A, NA, RA)]),
-    ("no load beside another call", replace(CALM, listed={NB: RB}, calling=frozenset({"x@1"})), []),
+    ("no load beside another call", replace(MISSING, calling={"x@1": Call(99.5)}), []),
+    ("a load beside one that has no answer yet", replace(MISSING, calling={"x@1": Call(99.0)}), [Load(A, NA, RA)]),
+    ("no load beside the next one", replace(MISSING, calling={"x@1": Call(90.0), "y@1": Call(99.5)}), []),
+    ("nothing while enough have no answer", replace(MISSING, calling={f"{n}@1": Call(0.0) for n in range(4)}), []),
+    ("never two calls of one name", replace(MISSING, calling={NA: Call(0.0, DA)}), []),
     ("what failed less goes first", replace(CALM, listed={}, failures={A: failed(0.0, 3)}), [Load(B, NB, RB)]),
     ("no load without an engine", replace(CALM, listed=None), []),
-    ("no second load before the list is read again", replace(CALM, listed={NB: RB}, confirmed=frozenset({NA})), []),
+    ("no second load before the list is read again", replace(CALM, listed={NB: RB}, unchecked=frozenset({NA})), []),
     ("an unwanted one starts to drain", LESS, [Drain(NB)]),
     ("in its grace", replace(LESS, draining={NB: 98.0}), []),
     ("drained", replace(LESS, draining={NB: 97.0}), [Unload(NB)]),
@@ -108,17 +114,30 @@ ROWS: list[tuple[str, Seen, list[Action]]] = [
         [Load(A, NA, RA)],
     ),
     (
-        "unloaded, not yet confirmed by the list",
-        replace(LESS, confirmed=frozenset({NB})),
+        "unloaded, and the list was not asked for since",
+        replace(LESS, unchecked=frozenset({NB})),
         [Drain(NB)],
     ),
     ("gone from the list: its files go", replace(LESS, listed={NA: RA}), [Remove(DB)]),
     ("files stay while the engine is away", replace(LESS, listed=None), []),
     (
-        "files stay while a call is under way",
-        replace(LESS, listed={NA: RA}, calling=frozenset({NB})),
+        "files stay while a load of them is under way",
+        replace(LESS, listed={NA: RA}, calling={NB: Call(0.0, DB)}),
         [],
     ),
+    (
+        "files go while others' calls have no answer",
+        replace(LESS, listed={NA: RA}, calling={"x@1": Call(0.0, "e" * 64)}),
+        [Remove(DB)],
+    ),
+    ("an unload that failed waits", replace(LESS, draining={NB: 97.0}, balks={NB: BALK}), []),
+    (
+        "an unload that failed is due",
+        replace(LESS, draining={NB: 97.0}, balks={NB: DUE}),
+        [Unload(NB)],
+    ),
+    ("a removal that failed waits", replace(LESS, listed={NA: RA}, balks={DB: BALK}), []),
+    ("a name that could not be freed waits", replace(CALM, listed={NA: RB, NB: RB}, balks={NA: BALK}), []),
     (
         "files stay while a lost load may come true",
         replace(LESS, listed={NA: RA}, held=frozenset({DB})),

@@ -92,21 +92,21 @@ async def test_an_unchanged_list_is_asked_for_seldom(bench: Bench) -> None:
 
 async def test_a_call_makes_the_list_old_news(bench: Bench) -> None:
     bench.sight.called("b@1")
-    assert bench.sight.confirmed == {"b@1"}
+    assert bench.sight.unchecked == {"b@1"}
     bench.engine.listed["b@1"] = "/store/2"
     await bench.look()
-    assert (bench.engine.lists, bench.sight.confirmed, bench.sight.stale) == (2, frozenset(), False)
+    assert (bench.engine.lists, bench.sight.unchecked, bench.sight.stale) == (2, frozenset(), False)
     assert bench.sight.listed == {"a@1": "/store/1", "b@1": "/store/2"}
 
 
-async def test_what_is_confirmed_while_the_list_is_on_its_way_may_be_missing_from_it(bench: Bench) -> None:
+async def test_what_ended_while_the_list_was_on_its_way_may_be_missing_from_it(bench: Bench) -> None:
     bench.engine.meanwhile = lambda: bench.sight.called("b@1")
     bench.sight.called("c@1")
     await bench.look()
-    assert (bench.sight.confirmed, bench.sight.stale) == ({"b@1"}, True)
+    assert (bench.sight.unchecked, bench.sight.stale) == ({"b@1"}, True)
     bench.engine.meanwhile = lambda: None
     await bench.look()
-    assert (bench.sight.confirmed, bench.sight.stale) == (frozenset(), False)
+    assert (bench.sight.unchecked, bench.sight.stale) == (frozenset(), False)
 
 
 async def test_a_refused_connection_is_believed_at_once(bench: Bench) -> None:

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from lorikeet.engine.client import EngineClient, Timeouts
-from lorikeet.engine.errors import Refused, Unreachable
+from lorikeet.engine.errors import Refused, Unknown, Unreachable
 from lorikeet.testing.adapters import write_adapter, write_base
 from lorikeet.testing.engine import Engine, Settings
 from lorikeet.testing.engine.settings import parse
@@ -142,6 +142,33 @@ async def test_a_scripted_refusal_loads_nothing(engine: Engine, client: EngineCl
     with pytest.raises(Refused, match="out of memory"):
         await load(client, engine, tmp_path, 1)
     assert await client.models() == {}
+
+
+async def test_a_stuck_load_leaves_the_others_alone(engine: Engine, client: EngineClient, tmp_path: Path) -> None:
+    engine.faults.stuck_loads.add("a0")
+    stuck = asyncio.create_task(client.load("a0@1", str(write_adapter(tmp_path / "adapters" / "a0@1"))))
+    await client.load("a1@1", str(write_adapter(tmp_path / "adapters" / "a1@1", seed=1)))
+    assert not stuck.done()
+    engine.faults.stuck_loads.clear()
+    await stuck
+    assert list(await client.models()) == ["a1@1", "a0@1"]
+
+
+async def test_a_lost_reply_is_of_a_call_that_was_carried_out(
+    engine: Engine, client: EngineClient, tmp_path: Path
+) -> None:
+    engine.faults.lose_replies["/v1/load_lora_adapter"] = 1
+    with pytest.raises(Unreachable):
+        await load(client, engine, tmp_path, 1)
+    assert list(await client.models()) == ["a0@1"]
+
+
+async def test_a_scripted_refusal_unloads_nothing(engine: Engine, client: EngineClient, tmp_path: Path) -> None:
+    (name,) = await load(client, engine, tmp_path, 1)
+    engine.faults.refuse_unload = (500, "cannot")
+    with pytest.raises(Unknown, match="cannot"):
+        await client.unload(name)
+    assert list(await client.models()) == [name]
 
 
 async def test_a_crash_cuts_a_stream_before_its_end(engine: Engine, http: aiohttp.ClientSession) -> None:

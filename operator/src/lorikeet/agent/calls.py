@@ -16,7 +16,10 @@ from lorikeet.engine.errors import EngineError, Refused, Unreachable, Why
 
 @dataclass(frozen=True)
 class Deadlines:
-    """Seconds: a load has failed after `load`; one without an answer may come true until `hold`, so its files stay."""
+    """Seconds: a load or unload has failed after `load`.
+
+    A load without an answer may come true until `hold`, so its files stay.
+    """
 
     load: float = 60.0
     hold: float = 600.0
@@ -46,16 +49,23 @@ class Calls:
 
     async def unload(self, name: str) -> str:
         try:
-            await self._engine.unload(name)
+            async with asyncio.timeout(self._deadlines.load):
+                await self._engine.unload(name)
+        except TimeoutError:
+            return self._balked(name, f"no answer within {self._deadlines.load:g} s")
         except EngineError as error:
-            self._sight.doubt()
-            return f"failed: {error}"
+            return self._balked(name, str(error))
         self._sight.called(name)
         return "done"
 
+    def _balked(self, name: str, why: str) -> str:
+        self._memory.balk(name, f"the engine does not unload {name}: {why[:500]}")
+        self._sight.doubt(name)
+        return f"failed: {why}"
+
     def _unanswered(self, load: Load, reason: Reason, said: str) -> str:
         self._memory.hold(load.key.uri, self._deadlines.hold)
-        self._sight.doubt()
+        self._sight.doubt(load.name)
         return self._failed(load.key, reason, said, lasting=False)
 
     def _refused(self, load: Load, error: EngineError) -> str:

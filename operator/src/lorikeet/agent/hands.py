@@ -12,7 +12,7 @@ from typing import TypeVar
 from lorikeet.agent.actions import Action, Drain, Fetch, GiveUp, Keep, Load, Remove, Unload
 from lorikeet.agent.calls import Calls
 from lorikeet.agent.memory import Memory
-from lorikeet.agent.seen import Key
+from lorikeet.agent.seen import Call, Key
 from lorikeet.agent.stock import Stock
 
 K = TypeVar("K")
@@ -34,6 +34,7 @@ class Hands:
         self._wake, self._clock = wake, clock
         self._fetching: dict[Key, asyncio.Task[None]] = {}
         self._calling: dict[str, asyncio.Task[None]] = {}
+        self._called: dict[str, Call] = {}
         self._removing: dict[str, asyncio.Task[None]] = {}
         self.outcomes: Counter[tuple[str, str]] = Counter()
         """(verb, outcome) → how often, in this life."""
@@ -47,18 +48,20 @@ class Hands:
         return frozenset(self._removing)
 
     @property
-    def calling(self) -> frozenset[str]:
-        """Engine names with a load or unload under way."""
-        return frozenset(self._calling)
+    def calling(self) -> dict[str, Call]:
+        """By engine name: the loads and unloads under way."""
+        return {name: self._called[name] for name in self._calling}
 
     def start(self, action: Action) -> None:
         """Begin; returns at once."""
         match action:
             case Fetch(key):
                 self._go(action, self._stock.fetch(key), self._fetching, key)
-            case Load(_, name, _):
+            case Load(_, name, path):
+                self._called[name] = Call(self._clock(), path.rpartition("/")[2])
                 self._go(action, self._calls.load(action), self._calling, name)
             case Unload(name):
+                self._called[name] = Call(self._clock())
                 self._go(action, self._calls.unload(name), self._calling, name)
             case Remove(digest):
                 self._memory.on_disk.discard(digest)

@@ -71,7 +71,7 @@ class Keeper:
         self._began = clock()
         self._writing = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._tell_at, self._untold = clock(), False
+        self._looked_at, self._tell_at, self._untold = clock(), clock(), False
         self._in_service = ""  # the boot that was settled once
 
     async def open(self) -> None:
@@ -114,6 +114,7 @@ class Keeper:
         self._wake.clear()
         if await self._sight.look(bool(self._memory.draining)):
             self._memory.new_boot()
+        self._looked_at = self._clock()
         for action in decide(self._seen(), self._pace.policy):
             self.hands.start(action)
         # thousands of rows are slow to tell: one part in so many of the time at most goes into it
@@ -128,14 +129,23 @@ class Keeper:
 
     async def _pause(self) -> None:
         hurry = self._sight.listed is None or self._sight.stale or self._memory.draining
-        retries = [failure.retry_at - self._clock() for failure in self._memory.failures.values() if failure.retry_at]
-        telling = [self._tell_at - self._clock()] if self._untold else []
-        wait = min([self._pace.busy if hurry else self._pace.idle, *retries, *telling])
+        wait = self._pace.busy if hurry else self._pace.idle
+        wait = min([wait, *(at - self._clock() for at in self._appointments())])
         try:
             async with asyncio.timeout(max(0.005, wait)):
                 await self._wake.wait()
         except TimeoutError:
             pass
+
+    def _appointments(self) -> Iterator[float]:
+        """When something is to be done or told though nothing happens; what was due at the last look is no reason."""
+        memory, looked_at = self._memory, self._looked_at
+        times = [failure.retry_at for failure in memory.failures.values() if failure.retry_at is not None]
+        times += [balk.retry_at for balk in memory.balks.values()]
+        times += [call.since + self._pace.policy.patience for call in self.hands.calling.values()]
+        yield from (at for at in times if at > looked_at)
+        if self._untold:
+            yield self._tell_at
 
     def _seen(self) -> Seen:
         memory = self._memory
@@ -148,8 +158,9 @@ class Keeper:
             listed=self._sight.listed,
             busy=self._sight.busy,
             draining=memory.draining,
-            confirmed=self._sight.confirmed,
+            unchecked=self._sight.unchecked,
             calling=self.hands.calling,
+            balks=memory.balks,
             fetching=self.hands.fetching,
             removing=self.hands.removing,
             on_disk=frozenset(memory.on_disk),

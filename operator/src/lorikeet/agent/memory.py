@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from lorikeet.agent.seen import Failure, Key
+from lorikeet.agent.seen import Balk, Failure, Key
 from lorikeet.agent.store import Found, Staged
 from lorikeet.api.conditions import Problem, Reason
 from lorikeet.api.ref import engine_name
@@ -29,6 +29,8 @@ class Memory:
         """By URI: all that is verified on disk."""
         self.on_disk: set[str] = set()
         self.failures: dict[Key, Failure] = {}
+        self.balks: dict[str, Balk] = {}
+        """By engine name or digest."""
         self.draining: dict[str, float] = {}
         """By engine name: since when."""
         self.owners: dict[str, tuple[Key, Staged]] = {}
@@ -82,12 +84,14 @@ class Memory:
         """Every adapter of the engine's old life is gone, and so is what kept us waiting or doubting."""
         self.draining.clear()
         self._held.clear()
+        self.balks.clear()
         self.failures = {key: failure for key, failure in self.failures.items() if failure.step == "fetch"}
 
     def forget(self, listed: frozenset[str], shown: frozenset[str]) -> None:
         """Drop what no longer matters: names that the engine does not list and that nobody is shown."""
         self.draining = {name: since for name, since in self.draining.items() if name in listed}
         self.owners = {name: owner for name, owner in self.owners.items() if name in listed or name in shown}
+        self.balks = {what: balk for what, balk in self.balks.items() if what in listed or what in self.on_disk}
 
     def fail(
         self,
@@ -104,6 +108,12 @@ class Memory:
         wait = self._backoff.delay(attempts, asked, random.random())  # noqa: S311 - spreads retries, guards nothing
         never = problem.lasting and asked is None
         self.failures[key] = Failure(step, problem, attempts, None if never else self._clock() + wait, known)
+
+    def balk(self, what: str, why: str) -> None:
+        """An engine name could not be unloaded, or a digest removed: try again after a while."""
+        attempts = self.balks[what].attempts + 1 if what in self.balks else 1
+        wait = self._backoff.delay(attempts, None, random.random())  # noqa: S311 - spreads retries, guards nothing
+        self.balks[what] = Balk(why, attempts, self._clock() + wait)
 
     def room_made(self) -> None:
         """Files went: what found no room may try again at once, unless it is only kept, which would take it again."""

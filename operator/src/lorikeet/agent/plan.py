@@ -19,6 +19,10 @@ class Policy:
     drain: float = 60.0
     """Then requests have until this long after the start of the drain to end."""
     fetches: int = 4
+    patience: float = 1.0
+    """So long the engine's next load or unload waits for an answer to the last one."""
+    unanswered: int = 4
+    """So many without an answer, and nothing more is asked of the engine."""
 
 
 def decide(seen: Seen, policy: Policy) -> tuple[Action, ...]:
@@ -58,46 +62,49 @@ def drains(seen: Seen) -> list[Action]:
 
 def engine_calls(seen: Seen, policy: Policy) -> list[Action]:
     """At most one: each runs inside the engine's loop and stops everybody's generation for its time."""
-    if seen.listed is None or seen.calling:
+    late = [seen.now - call.since >= policy.patience for call in seen.calling.values()]
+    if seen.listed is None or not all(late) or len(late) >= policy.unanswered:
         return []
     calls = (call for kind in (displacements, loads, unloads) for call in kind(seen, policy))
-    return list(islice(calls, 1))
+    return list(islice((call for call in calls if call.name not in seen.calling), 1))
 
 
-def displacements(seen: Seen, policy: Policy) -> Iterator[Action]:
+def displacements(seen: Seen, policy: Policy) -> Iterator[Unload]:
     """A name of ours that stands for other bytes serves wrong answers: no drain."""
     wanted = seen.targets
     for name, root in sorted((seen.listed or {}).items()):
-        if name in wanted and root != seen.path(wanted[name]) and name not in seen.confirmed:
+        other = name in wanted and root != seen.path(wanted[name])
+        if other and name not in seen.unchecked and not seen.balked(name):
             yield Unload(name)
 
 
-def loads(seen: Seen, policy: Policy) -> Iterator[Action]:
+def loads(seen: Seen, policy: Policy) -> Iterator[Load]:
     """Those that failed least often first, so that one that hangs each time cannot keep the others waiting."""
     wanted = seen.targets
     for key in by_attempts(seen, (key for key in wanted.values() if seen.due(key))):
         name = seen.name(key)
-        if name is not None and name not in (seen.listed or {}) and name not in seen.confirmed:
+        if name is not None and name not in (seen.listed or {}) and name not in seen.unchecked:
             yield Load(key, name, seen.path(key))
 
 
-def unloads(seen: Seen, policy: Policy) -> Iterator[Action]:
+def unloads(seen: Seen, policy: Policy) -> Iterator[Unload]:
     """Drained: the gateways' tables have had their grace, and no request is in flight; or time is up."""
     wanted = seen.targets
     for name, since in sorted(seen.draining.items()):
         waited = seen.now - since
         drained = waited >= policy.grace and name not in seen.busy
-        registered = name in (seen.listed or {}) and name not in seen.confirmed
+        registered = name in (seen.listed or {}) and name not in seen.unchecked and not seen.balked(name)
         if registered and name not in wanted and (drained or waited >= policy.drain):
             yield Unload(name)
 
 
 def removals(seen: Seen) -> list[Action]:
     """Files outlive registration: an engine that has evicted an adapter reads it again, and dies without its files."""
-    if seen.listed is None or seen.calling or seen.confirmed:
+    if seen.listed is None or seen.unchecked:
         return []
     needed = {staged.digest for key, staged in seen.staged.items() if key in seen.wanted} | seen.registered | seen.held
-    unneeded = [Remove(digest) for digest in sorted(seen.on_disk - needed)]
+    needed |= {call.digest for call in seen.calling.values()}
+    unneeded = [Remove(digest) for digest in sorted(seen.on_disk - needed) if not seen.balked(digest)]
     if unneeded or seen.removing or not seen.cramped:
         return list(unneeded)
     return [GiveUp(digest) for digest in seen.spare[:1]]

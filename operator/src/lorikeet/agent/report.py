@@ -17,7 +17,7 @@ from lorikeet.api.wire import AdapterState
 def report(seen: Seen, known: Mapping[str, tuple[Key, Staged]]) -> tuple[AdapterState, ...]:
     """A row for each wanted version, then for each one on its way out. `known`: whose an engine name is or was."""
     rows = [wanted_row(seen, key) for key in sorted(seen.wanted)]
-    rows += [leaving_row(name, known) for name in sorted(leaving(seen))]
+    rows += [leaving_row(seen, name, known) for name in sorted(leaving(seen))]
     return tuple(AdapterState(**row) for row in rows)
 
 
@@ -33,10 +33,15 @@ def leaving(seen: Seen) -> set[str]:
     return {name for name, root in (seen.listed or {}).items() if seen.ours(root) and name not in wanted}
 
 
-def leaving_row(name: str, known: Mapping[str, tuple[Key, Staged]]) -> dict[str, Any]:
-    if name in known:
-        return described(*known[name]) | {"state": State.DRAINING}
-    return {"adapter": name.split("@", 1)[0], "uri": "", "engine_name": name, "state": State.DRAINING}
+def leaving_row(seen: Seen, name: str, known: Mapping[str, tuple[Key, Staged]]) -> dict[str, Any]:
+    row = (
+        described(*known[name]) if name in known else {"adapter": name.split("@", 1)[0], "engine_name": name, "uri": ""}
+    )
+    return row | draining(seen, name)
+
+
+def draining(seen: Seen, name: str) -> dict[str, Any]:
+    return {"state": State.DRAINING, "message": seen.balks[name].why if name in seen.balks else ""}
 
 
 def wanted_row(seen: Seen, key: Key) -> dict[str, Any]:
@@ -44,7 +49,7 @@ def wanted_row(seen: Seen, key: Key) -> dict[str, Any]:
     row = described(key, staged or (failure.known if failure is not None else None))
     name = seen.name(key)
     if name is not None and (seen.listed or {}).get(name) == seen.path(key):
-        return row | {"state": State.LOADED if seen.loads(key) else State.DRAINING}
+        return row | ({"state": State.LOADED} if seen.loads(key) else draining(seen, name))
     waiting = seen.listed is None and failure is not None and failure.step == "load" and not failure.problem.lasting
     waiting = waiting or (failure is not None and failure.problem.reason is Reason.NO_SPACE and making_room(seen))
     if failure is not None and not waiting:  # it stays Failed while it is tried again: no flapping
@@ -60,7 +65,7 @@ def progress(seen: Seen, key: Key, name: str | None) -> dict[str, Any]:
         return {"state": State.FETCHING, "reason": Reason.FETCHING} | waits
     if not seen.loads(key):
         return {"state": State.STAGED, "reason": Reason.STAGED}
-    if name in seen.calling or name in seen.confirmed:
+    if name in seen.calling or name in seen.unchecked:
         return {"state": State.LOADING, "reason": Reason.LOADING}
     if seen.listed is None:
         message = f"adapter {key.adapter} is staged and waits for the engine"

@@ -35,6 +35,23 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Call:
+    """A load or unload under way, since when, and the digest it may make the engine read."""
+
+    since: float
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class Balk:
+    """What could not be undone (an unload, a removal), why, how often in a row, and when to try again (monotonic)."""
+
+    why: str
+    attempts: int
+    retry_at: float
+
+
+@dataclass(frozen=True)
 class Seen:
     """Everything `decide` and `report` look at."""
 
@@ -49,10 +66,12 @@ class Seen:
     """Engine names with requests in flight."""
     draining: Mapping[str, float] = field(default_factory=dict)
     """Engine name → since when it is on its way out."""
-    confirmed: frozenset[str] = frozenset()
-    """Engine names whose load or unload the engine confirmed after it was last asked what it lists."""
-    calling: frozenset[str] = frozenset()
-    """Engine names with a load or unload under way."""
+    unchecked: frozenset[str] = frozenset()
+    """Engine names whose load or unload has ended since the engine was last asked what it lists."""
+    calling: Mapping[str, Call] = field(default_factory=dict)
+    """By engine name."""
+    balks: Mapping[str, Balk] = field(default_factory=dict)
+    """By engine name or digest."""
     fetching: frozenset[Key] = frozenset()
     removing: frozenset[str] = frozenset()
     """Digests whose files are on their way out."""
@@ -81,6 +100,10 @@ class Seen:
         failure = self.failures.get(key)
         return failure is None or (failure.retry_at is not None and failure.retry_at <= self.now)
 
+    def balked(self, what: str) -> bool:
+        """Whether undoing it failed a moment ago."""
+        return what in self.balks and self.balks[what].retry_at > self.now
+
     def ours(self, root: str) -> bool:
         return root.rpartition("/")[0] == str(self.store)
 
@@ -95,7 +118,9 @@ class Seen:
         """Digests on disk that are only kept, the largest first."""
         kept = {pin.digest: pin.bytes for key, pin in self.staged.items() if key in self.wanted and not self.loads(key)}
         used = {pin.digest for key, pin in self.staged.items() if self.loads(key)} | self.registered | self.held
-        return tuple(sorted((kept.keys() & self.on_disk) - used, key=lambda digest: (-kept[digest], digest)))
+        used |= {call.digest for call in self.calling.values()}
+        left = [digest for digest in kept.keys() & self.on_disk - used if not self.balked(digest)]
+        return tuple(sorted(left, key=lambda digest: (-kept[digest], digest)))
 
     @cached_property
     def registered(self) -> frozenset[str]:

@@ -28,15 +28,15 @@ class Sight:
         self.state: Literal["Starting", "Healthy", "Unreachable"] = "Starting"
         self.listed: dict[str, str] | None = None
         self.busy: frozenset[str] = frozenset()
-        self._confirmed: dict[str, float] = {}
+        self._unchecked: dict[str, float] = {}
         self._stale = True
         self._checked_at = self._listed_at = self._answered_at = float("-inf")
         self._list_took = 0.0
 
     @property
-    def confirmed(self) -> frozenset[str]:
-        """Engine names whose load or unload was confirmed after the list was last asked for."""
-        return frozenset(self._confirmed)
+    def unchecked(self) -> frozenset[str]:
+        """Engine names whose load or unload has ended since the list was last asked for: it may say otherwise."""
+        return frozenset(self._unchecked)
 
     @property
     def stale(self) -> bool:
@@ -44,14 +44,14 @@ class Sight:
         return self._stale
 
     def called(self, name: str | None) -> None:
-        """A load or unload has ended: the list is old news. `name` where the engine confirmed it."""
+        """A load or unload has ended: the list is old news, above all about `name`, unless the engine said no."""
         self._stale = True
         if name is not None:
-            self._confirmed[name] = self._clock()
+            self._unchecked[name] = self._clock()
 
-    def doubt(self) -> None:
-        """A call went unanswered: look at once whether the engine is still there."""
-        self._stale = True
+    def doubt(self, name: str) -> None:
+        """A load or unload went unanswered: look at once whether the engine is still there."""
+        self.called(name)
         self._checked_at = float("-inf")
 
     async def look(self, draining: bool) -> bool:
@@ -73,7 +73,7 @@ class Sight:
         new = boot != self.boot
         if new:
             log.info("the engine is a new one: boot %s", boot)
-            self.boot, self.listed, self._confirmed = boot, None, {}
+            self.boot, self.listed, self._unchecked = boot, None, {}
         if await self._engine.health():
             self.state = "Healthy"
         elif new or self.state == "Healthy":
@@ -91,9 +91,9 @@ class Sight:
         self.listed = await self._engine.models()
         self._listed_at = self._answered_at = self._clock()
         self._list_took = self._listed_at - began
-        # what was confirmed while the list was on its way may be missing from it
-        self._confirmed = {name: at for name, at in self._confirmed.items() if at >= began}
-        self._stale = bool(self._confirmed)
+        # what ended while the list was on its way may be missing from it
+        self._unchecked = {name: at for name, at in self._unchecked.items() if at >= began}
+        self._stale = bool(self._unchecked)
 
     def _lost(self, error: EngineError) -> None:
         slow = isinstance(error.__cause__, TimeoutError | asyncio.TimeoutError)
@@ -101,7 +101,7 @@ class Sight:
             return
         if self.listed is not None or self.state == "Healthy":
             log.warning("the engine does not answer: %s", error)
-        self.listed, self._confirmed, self.busy = None, {}, frozenset()
+        self.listed, self._unchecked, self.busy = None, {}, frozenset()
         self._stale = True
         self._checked_at = float("-inf")
         self.state = "Unreachable" if self.boot else "Starting"

@@ -51,8 +51,7 @@ class Stock:
             if self._users(digest):
                 self._memory.on_disk.add(digest)
                 return "dropped: it is wanted again"
-            await self._drop(digest)
-        return "done"
+            return await self._drop(digest)
 
     async def give_up(self, digest: str) -> str:
         """Remove files that are only kept, because what shall be loaded finds no room."""
@@ -61,23 +60,29 @@ class Stock:
             if any(wishes[key].load for key in users):
                 self._memory.on_disk.add(digest)
                 return "dropped: it shall be loaded"
-            await self._drop(digest)
+            outcome = await self._drop(digest)
         for key in users:
             said = f"adapter {key.adapter}: its files at {key.uri} were given up, the replica's disk is full"
             problem = Problem(reason=Reason.NO_SPACE, message=f"{said}: raise spec.storage.adapters")
             self._memory.fail(key, "fetch", problem, ELSEWHERE)
-        return "done"
+        return outcome
 
     def _users(self, digest: str) -> list[Key]:
         return [key for key, staged in self._memory.staged().items() if staged.digest == digest]
 
-    async def _drop(self, digest: str) -> None:
+    async def _drop(self, digest: str) -> str:
         pins = self._memory.pins
         uris = tuple(uri for uri, pin in pins.items() if pin.digest == digest)
         for uri in uris:
             del pins[uri]
-        await asyncio.to_thread(self.store.remove, digest, uris)
+        try:
+            await asyncio.to_thread(self.store.remove, digest, uris)
+        except OSError as error:
+            self._memory.balk(digest, f"the files of {digest[:12]} cannot be removed: {error.strerror}")
+            self._memory.on_disk.add(digest)
+            return f"failed: {error.strerror}"
         self._memory.room_made()
+        return "done"
 
     def _failed(self, key: Key, problem: Problem, asked: float | None = None) -> str:
         self._memory.fail(key, "fetch", problem, asked)

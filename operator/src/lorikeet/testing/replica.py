@@ -33,7 +33,7 @@ from lorikeet.testing.hub.repos import Repos
 SMALL = Dimensions(hidden=32, intermediate=64, layers=2, heads=2, kv_heads=2, head=16)
 TOKEN = "agent-token-of-a-test"  # noqa: S105
 PACE = Pace(
-    policy=Policy(grace=0.05, drain=2.0),
+    policy=Policy(grace=0.05, drain=2.0, patience=0.1),
     backoff=Backoff(cap=0.2),
     deadlines=Deadlines(load=1.0),
     idle=0.05,
@@ -167,3 +167,10 @@ class Replica:
 def hash_of(text: str) -> int:
     """A seed from a revision's name: other names, other bytes."""
     return int.from_bytes(text.encode()[:4], "big")
+
+
+async def eventually(check: Callable[[], bool]) -> None:
+    """Poll until `check()` holds. Raises TimeoutError."""
+    async with asyncio.timeout(DEADLINE):
+        while not check():  # noqa: ASYNC110 - neither disk nor simulator has an event for it
+            await asyncio.sleep(0.01)

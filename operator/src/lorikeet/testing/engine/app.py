@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lorikeet.testing.engine import metrics
 from lorikeet.testing.engine.core import Core, EngineDied
@@ -98,9 +98,12 @@ class Routes:
         if not name:
             said = "'lora_name' needs to be provided to unload a LoRA adapter."
             return error(400, "InvalidUserInput", said)
+        if self._core.faults.refuse_unload:
+            status, message = self._core.faults.refuse_unload
+            return error(status, "InternalServerError", message)
         if name not in self._core.adapters:
             return error(404, "NotFoundError", f"The lora adapter '{name}' cannot be found.")
-        self._core.unload(name)
+        await self._core.unload(name)
         return PlainTextResponse(f"Success: LoRA adapter '{name}' removed successfully.")
 
     async def generate(self, request: Request) -> Response:
@@ -113,15 +116,28 @@ class Routes:
 
 
 class Gate:
-    """Outermost: while the whole server hangs, so does every request."""
+    """Outermost: while the whole server hangs, so does every request; some replies are lost."""
 
     def __init__(self, app: ASGIApp, core: Core) -> None:
         self._app, self._core = app, core
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await self._core.faults.server.wait()
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        await self._core.faults.server.wait()
+        lost = self._core.faults.lose_replies
+        if lost.get(scope["path"], 0) > 0:
+            lost[scope["path"]] -= 1
+            await self._app(scope, receive, nowhere)
+            # An answer that begins and is not ended: the connection is cut.
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"100")]})
+            return
         await self._app(scope, receive, send)
+
+
+async def nowhere(message: Message) -> None:
+    """A reply that nobody gets."""
 
 
 def card(name: str, root: str, parent: str | None, max_model_len: int | None) -> dict[str, Any]:

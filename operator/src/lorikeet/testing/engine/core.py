@@ -57,6 +57,7 @@ class Core:
     async def load(self, name: str, path: Path) -> None:
         """Register an adapter. Raises NoAdapter, BadAdapter. Everybody's tokens wait meanwhile, as in vLLM."""
         await self.faults.loads.wait()
+        await stuck(name, self.faults.stuck_loads)
         async with self._loop:
             await self.faults.core.wait()
             await asyncio.sleep(self.settings.load_seconds)
@@ -65,9 +66,15 @@ class Core:
             self._hold(self._numbers, weights)
             self.adapters[name] = Registered(name, path, self._numbers)
 
-    def unload(self, name: str) -> None:
+    async def unload(self, name: str) -> None:
         """Forget the name. What is held stays until it is evicted, as in vLLM."""
-        del self.adapters[name]
+        await stuck(name, self.faults.stuck_unloads)
+        self.adapters.pop(name, None)
+
+    @property
+    def loads(self) -> int:
+        """How many loads there were in this life."""
+        return self._numbers
 
     def knows(self, name: str) -> bool:
         return name == self.settings.served_name or (name in self.adapters and name not in self.faults.lose_adapters)
@@ -132,3 +139,9 @@ class Core:
         self._held[number] = weights
         while len(self._held) > self.settings.max_cpu_loras:
             self._held.popitem(last=False)
+
+
+async def stuck(name: str, adapters: set[str]) -> None:
+    """Wait while the name's adapter, which is what stands before the @, is one of these."""
+    while name.split("@", 1)[0] in adapters:  # noqa: ASYNC110 - a set has no event
+        await asyncio.sleep(0.01)

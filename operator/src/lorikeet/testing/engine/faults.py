@@ -19,7 +19,11 @@ class Faults:
     server: asyncio.Event = field(default_factory=open_gate)  # every route
     core: asyncio.Event = field(default_factory=open_gate)  # the engine's loop: loads and tokens; /health stays 200
     loads: asyncio.Event = field(default_factory=open_gate)  # loads alone
+    stuck_loads: set[str] = field(default_factory=set)  # loads of these adapters (before the @) never answer
+    stuck_unloads: set[str] = field(default_factory=set)
+    lose_replies: dict[str, int] = field(default_factory=dict)  # path → so many times: do it, then cut the connection
     refuse_load: tuple[int, str] | None = None  # answer loads with this status and message, and load nothing
+    refuse_unload: tuple[int, str] | None = None  # the same for unloads
     garble_load: str | None = None  # load, then answer with this text instead
     unhealthy: bool = False  # /health answers 503
     lose_adapters: set[str] = field(default_factory=set)  # answer these names as if never loaded
