@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -80,12 +79,12 @@ def test_the_demo_shows_three_different_answers_then_a_new_version_and_a_404(dem
     assert {card["id"]: card["parent"] for card in listed["data"]} == {"tiny": None, "pirate": "tiny"}
 
 
-def test_the_demo_run_again_goes_on_with_the_same_pods(demo: str) -> None:
-    before, began = pods(), time.monotonic()
+def test_the_demo_run_again_goes_on_with_the_same_pods_and_does_nothing_slow_twice(demo: str) -> None:
+    before = pods()
     again = CLUSTER.script("demo/up")
     assert "404 model_not_found" in again
     assert set(pods()) == set(before)
-    assert time.monotonic() - began < 60
+    assert [line for line in again.splitlines() if re.search("building|loading|kubeadm init|: on, at|joined", line)] == []
 
 
 def test_a_killed_engine_gets_its_adapters_back_without_an_operator_and_no_request_fails(
