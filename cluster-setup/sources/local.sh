@@ -96,7 +96,7 @@ run_hourly() {
   local service=/opt/machine/services/$1
   {
     echo '#!/usr/bin/env bash'
-    declare -px SOURCES HOME "${!AWS_@}" "${!LORIKEET_@}"
+    declare -px SOURCES HOME PATH LORIKEET_CLUSTER LORIKEET_NETWORK LORIKEET_CACHE "${!AWS_@}" 2>/dev/null || true
     printf 'sleep 120\nwhile :; do %q || true; sleep 3600; done\n' "$2"
   } >"$service"
   chmod +x "$service"

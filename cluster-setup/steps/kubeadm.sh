@@ -26,7 +26,7 @@ apiServer:
     - {name: authentication-config, value: /etc/kubernetes/apiserver/authentication.yaml}
     # [1.2.16-19, 3.2.1] Who changed what: a month of it, at most a gigabyte.
     - {name: audit-policy-file, value: /etc/kubernetes/apiserver/audit-policy.yaml}
-    - {name: audit-log-path, value: /var/log/kubernetes/audit.log}
+    - {name: audit-log-path, value: /var/log/kubernetes/audit/audit.log}
     - {name: audit-log-maxage, value: "30"}
     - {name: audit-log-maxbackup, value: "10"}
     - {name: audit-log-maxsize, value: "100"}
@@ -44,7 +44,7 @@ apiServer:
     - {name: tls-cipher-suites, value: "$(comma_separated "${TLS_SUITES[@]}")"}
   extraVolumes:
     - {name: settings, hostPath: /etc/kubernetes/apiserver, mountPath: /etc/kubernetes/apiserver, readOnly: true, pathType: Directory}
-    - {name: audit-log, hostPath: /var/log/kubernetes, mountPath: /var/log/kubernetes, pathType: DirectoryOrCreate}
+    - {name: audit-log, hostPath: /var/log/kubernetes/audit, mountPath: /var/log/kubernetes/audit, pathType: DirectoryOrCreate}
 controllerManager:
   extraArgs:
     - {name: profiling, value: "false"} # [1.3.2]

@@ -6,7 +6,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/../say.sh"
 # shellcheck source-path=SCRIPTDIR source=../versions.sh
 source "$here/../versions.sh"
-SOURCES=${SOURCES:-$here/../sources/local.sh}
+[[ -n ${SOURCES:-} || ! -f /var/lib/lorikeet/sources ]] || SOURCES=$(</var/lib/lorikeet/sources) # aws/node remembered it
+export SOURCES=${SOURCES:-$here/../sources/local.sh}
 [[ -f $SOURCES ]] || fail "there is no $SOURCES: set SOURCES to the file for this kind of host, such as cluster-setup/sources/ubuntu.sh"
 # shellcheck source-path=SCRIPTDIR source=../sources/local.sh
 source "$SOURCES"

@@ -8,7 +8,7 @@ verify_cluster() {
   check_within 120 "CoreDNS runs" "look at 'kubectl -n kube-system describe pods -l k8s-app=kube-dns'" rolled_out deployment/coredns
   check_within 30 "$HOST reaches the address of the Service kubernetes" "does kube-proxy write its rules? look at its log" service_answers
   check "Secrets are encrypted in etcd" "was the API server started with --encryption-provider-config? see /etc/kubernetes/manifests/kube-apiserver.yaml" encrypts
-  check "the API server keeps an audit log" "look at /var/log/kubernetes, and at --audit-log-path of the API server" test -s /var/log/kubernetes/audit.log
+  check "the API server keeps an audit log" "look at /var/log/kubernetes/audit, and at --audit-log-path of the API server" test -s /var/log/kubernetes/audit/audit.log
 }
 
 nodes_ready() { admin wait --for=condition=Ready node --all --timeout=1s; }

@@ -7,6 +7,8 @@ probes=lorikeet-verify
 
 verify_pods() {
   trap 'admin delete namespace --ignore-not-found --wait=false "$probes" >/dev/null' EXIT
+  # What a run that was cut short left, or one that has just ended is still deleting.
+  admin delete namespace --ignore-not-found --timeout=120s "$probes" >/dev/null
   probe_objects | admin apply -f - >/dev/null
   check_within 180 "a pod starts on every worker" "look at 'kubectl -n $probes describe pods'; the namespace goes when this ends" probes_run
   verify_network
@@ -14,9 +16,7 @@ verify_pods() {
   verify_chart
 }
 
-# Its end is still under way when `verify` is run again at once; then this waits for it.
 probe_objects() {
-  admin wait --for=delete "namespace/$probes" --timeout=60s >/dev/null 2>&1 || true
   cat <<-END
 	apiVersion: v1
 	kind: Namespace
@@ -83,13 +83,14 @@ check_connection() {
 }
 
 verify_gpus() {
-  local node gpus
+  local node
   for node in $(admin get nodes -l nvidia.com/gpu.present=true -o jsonpath='{.items[*].metadata.name}'); do
-    gpus=$(admin get node "$node" -o jsonpath='{.status.allocatable.nvidia\.com/gpu}')
-    check "$node advertises GPUs (${gpus:-none})" "look at 'kubectl -n kube-system logs -l app.kubernetes.io/name=device-plugin', and run verify on $node" test "${gpus:-0}" -gt 0
-    [[ ${gpus:-0} -eq 0 ]] || verify_gpu_pod "$node"
+    check_within 150 "$node advertises GPUs" "look at 'kubectl -n kube-system logs -l app.kubernetes.io/name=device-plugin', and run verify on $node" has_gpus "$node"
+    ! has_gpus "$node" || verify_gpu_pod "$node"
   done
 }
+
+has_gpus() { [[ $(admin get node "$1" -o jsonpath='{.status.allocatable.nvidia\.com/gpu}') =~ ^[1-9] ]]; }
 
 verify_gpu_pod() {
   gpu_pod "$1" | admin apply -f - >/dev/null
