@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lorikeet.agent.actions import Action, Drain, Fetch, GiveUp, Keep, Load, Remove, Unload
-from lorikeet.agent.plan import Policy, decide
+from lorikeet.agent.plan import Policy, decide, minds_requests
 from lorikeet.agent.seen import Balk, Call, Failure, Key, Seen
 from lorikeet.agent.store import Staged
 from lorikeet.api.conditions import Problem, Reason
@@ -183,6 +183,63 @@ def test_decide(seen: Seen, actions: list[Action]) -> None:
     assert list(decide(seen, POLICY)) == actions
 
 
+NEXT, DN, DE = Key("a", "hf://x/a@2"), "d" * 64, "e" * 64
+NN, RN = f"a@{DN[:12]}", str(STORE / DN)
+AGE = {NA: 50.0}  # half a minute past its grace
+UPDATED = replace(
+    CALM,
+    wanted=wanted(NEXT),
+    staged={NEXT: staged(NEXT, DN)},
+    listed={NA: RA, NN: RN},
+    on_disk=frozenset({DA, DN}),
+    draining=AGE,
+    busy=None,
+)
+"""An old version on its way out beside the new one; two slots."""
+MORE = replace(
+    UPDATED, wanted=wanted(NEXT, B), staged={**UPDATED.staged, B: staged(B, DB)}, on_disk=frozenset({DA, DN, DB})
+)
+
+LINGERING: list[tuple[str, Seen, list[Action], bool]] = [
+    ("a version whose slot nobody wants stays", UPDATED, [], False),
+    ("its time is over", replace(UPDATED, now=650.0), [Unload(NA)], True),
+    ("its time is over whoever is busy", replace(UPDATED, now=650.0, busy=frozenset({NA})), [Unload(NA)], True),
+    ("its slot is wanted: who is busy?", MORE, [Load(B, NB, RB)], True),
+    ("its slot is wanted and it is idle", replace(MORE, busy=frozenset()), [Unload(NA)], True),
+    ("its slot is wanted and it is busy", replace(MORE, busy=frozenset({NA})), [Load(B, NB, RB)], True),
+    ("its slot is wanted in its grace", replace(MORE, busy=frozenset(), draining={NA: 99.0}), [Load(B, NB, RB)], True),
+    (
+        "its slot was taken already",
+        replace(MORE, busy=frozenset(), listed={NA: RA, NN: RN, NB: RB}),
+        [Unload(NA)],
+        True,
+    ),
+    ("its files' room is wanted", replace(UPDATED, failures=no_room(NEXT), busy=frozenset()), [Unload(NA)], True),
+    ("nobody wants its adapter", replace(UPDATED, wanted={}, listed={NA: RA}, busy=frozenset()), [Unload(NA)], True),
+    ("nobody wants its adapter: who is busy?", replace(UPDATED, wanted={}, listed={NA: RA}), [], True),
+    (
+        "it is wanted again",
+        replace(UPDATED, wanted=wanted(NEXT, A), staged={**UPDATED.staged, A: staged(A, DA)}),
+        [Keep(NA)],
+        False,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("seen", "actions", "minds"), [row[1:] for row in LINGERING], ids=[row[0] for row in LINGERING]
+)
+def test_a_version_lingers_while_its_slot_is_not_wanted(seen: Seen, actions: list[Action], minds: bool) -> None:
+    policy = replace(POLICY, slots=2, linger=600.0)
+    asked = [action for action in decide(seen, policy) if action not in [Remove(DN), Remove(DA)]]
+    assert asked == actions
+    assert minds_requests(seen, policy) is minds
+
+
+def test_without_a_number_of_slots_nothing_lingers() -> None:
+    assert list(decide(replace(UPDATED, busy=frozenset()), POLICY)) == [Unload(NA)]
+
+
 def test_actions_are_sentences() -> None:
     actions = (Fetch(A), Load(A, NA, RA), Drain(NA), Keep(NA), Unload(NA), Remove(DA), GiveUp(DA))
     sentences = [str(action) for action in actions]
@@ -250,15 +307,16 @@ def facts(draw: st.DrawFn) -> Seen:
 
 
 @settings(max_examples=60, deadline=None)
-@given(facts())
-def test_any_state_ends_as_wanted_and_then_nothing_is_left_to_do(seen: Seen) -> None:
+@given(facts(), st.integers(0, 4))
+def test_any_state_ends_as_wanted_and_then_nothing_is_left_to_do(seen: Seen, slots: int) -> None:
+    policy = replace(POLICY, slots=slots)
     for _ in range(200):
-        actions = decide(seen, POLICY)
+        actions = decide(seen, policy)
         assert sum(isinstance(action, Load | Unload) for action in actions) <= 1
         if not actions and not seen.draining:
             break
         seen = carried_out(seen, actions)
-    assert decide(seen, POLICY) == ()
+    assert decide(seen, policy) == ()
     loading = [key for key in seen.wanted if seen.loads(key)]
     expected = {f"{key.adapter}@{DIGESTS[key.uri][:12]}": str(STORE / DIGESTS[key.uri]) for key in loading}
     assert {name: root for name, root in (seen.listed or {}).items() if seen.ours(root)} == expected

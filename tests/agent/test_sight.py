@@ -49,9 +49,9 @@ class Bench:
         self.engine, self.now = Fake(listed={"a@1": "/store/1"}), 0.0
         self.sight = Sight(self.engine, lambda: self.now)  # type: ignore[arg-type]
 
-    async def look(self, after: float = 1.0, draining: bool = False) -> bool:
+    async def look(self, after: float = 1.0, requests: bool = False) -> bool:
         self.now += after
-        return await self.sight.look(draining)
+        return await self.sight.look(requests)
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ async def test_an_engine_that_never_answered_is_starting() -> None:
     assert (bench.sight.boot, bench.sight.state) == ("", "Starting")
 
 
-async def test_requests_in_flight_are_looked_at_only_while_something_drains(bench: Bench) -> None:
-    assert bench.sight.busy == frozenset()
-    await bench.look(draining=True)
+async def test_requests_in_flight_are_looked_at_only_where_something_hangs_on_them(bench: Bench) -> None:
+    assert bench.sight.busy is None
+    await bench.look(requests=True)
     assert bench.sight.busy == {"a@1"}

@@ -7,6 +7,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 
 import aiohttp
 from aiohttp import web
@@ -38,6 +39,7 @@ async def agent(settings: Settings, host: str = "0.0.0.0", pace: Pace | None = N
     Raises OSError, ValueError where the pod's volumes are not as they must be.
     """
     pace = pace or Pace()
+    pace = replace(pace, policy=replace(pace.policy, slots=settings.max_cpu_loras))
     guard = GuardFolder(settings.guard, settings.server_keys)
     token = await asyncio.to_thread(guard.fill)
     hub = Hub(settings.hub_endpoint)

@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from lorikeet.agent.actions import Drain
 from lorikeet.agent.board import Board
 from lorikeet.agent.calls import Calls, Deadlines
 from lorikeet.agent.hands import Hands
 from lorikeet.agent.memory import Memory
-from lorikeet.agent.plan import Policy, decide
+from lorikeet.agent.plan import Policy, decide, minds_requests
 from lorikeet.agent.report import report, settled
 from lorikeet.agent.seen import Key, Seen
 from lorikeet.agent.sight import Sight
@@ -72,6 +73,7 @@ class Keeper:
         self._writing = asyncio.Lock()
         self._wake = asyncio.Event()
         self._looked_at, self._tell_at, self._untold = clock(), clock(), False
+        self._minds_requests = False
         self._in_service = ""  # the boot that was settled once
 
     async def open(self) -> None:
@@ -112,11 +114,14 @@ class Keeper:
 
     async def _pass(self) -> None:
         self._wake.clear()
-        if await self._sight.look(bool(self._memory.draining)):
+        if await self._sight.look(self._minds_requests):
             self._memory.new_boot()
         self._looked_at = self._clock()
-        for action in decide(self._seen(), self._pace.policy):
+        seen, policy = self._seen(), self._pace.policy
+        actions = decide(seen, policy)
+        for action in actions:
             self.hands.start(action)
+        self._minds_requests = minds_requests(seen, policy) or any(isinstance(action, Drain) for action in actions)
         # thousands of rows are slow to tell: one part in so many of the time at most goes into it
         if self._clock() >= self._tell_at:
             began = self._clock()
@@ -128,7 +133,7 @@ class Keeper:
             self._untold = True
 
     async def _pause(self) -> None:
-        hurry = self._sight.listed is None or self._sight.stale or self._memory.draining
+        hurry = self._sight.listed is None or self._sight.stale or self._minds_requests
         wait = self._pace.busy if hurry else self._pace.idle
         wait = min([wait, *(at - self._clock() for at in self._appointments())])
         try:
@@ -142,6 +147,7 @@ class Keeper:
         memory, looked_at = self._memory, self._looked_at
         times = [failure.retry_at for failure in memory.failures.values() if failure.retry_at is not None]
         times += [balk.retry_at for balk in memory.balks.values()]
+        times += [since + self._pace.policy.linger for since in memory.draining.values()]
         times += [call.since + self._pace.policy.patience for call in self.hands.calling.values()]
         yield from (at for at in times if at > looked_at)
         if self._untold:

@@ -18,6 +18,10 @@ class Policy:
     """A gateway may still hold a table with the old version this long."""
     drain: float = 60.0
     """Then requests have until this long after the start of the drain to end."""
+    linger: float = 600.0
+    """A version whose successor is wanted stays so long for gateways with an old table, while nobody wants its slot."""
+    slots: int = 0
+    """Adapters that the engine's memory holds (max_cpu_loras); 0: we were not told, so nothing lingers."""
     fetches: int = 4
     patience: float = 1.0
     """So long the engine's next load or unload waits for an answer to the last one."""
@@ -65,7 +69,7 @@ def engine_calls(seen: Seen, policy: Policy) -> list[Action]:
     late = [seen.now - call.since >= policy.patience for call in seen.calling.values()]
     if seen.listed is None or not all(late) or len(late) >= policy.unanswered:
         return []
-    calls = (call for kind in (displacements, loads, unloads) for call in kind(seen, policy))
+    calls = (call for kind in (displacements, evictions, loads, unloads) for call in kind(seen, policy))
     return list(islice((call for call in calls if call.name not in seen.calling), 1))
 
 
@@ -87,15 +91,48 @@ def loads(seen: Seen, policy: Policy) -> Iterator[Load]:
             yield Load(key, name, seen.path(key))
 
 
+def evictions(seen: Seen, policy: Policy) -> Iterator[Unload]:
+    """As many of those that linger as there are slots missing, the longest out first."""
+    idle = [name for name in lingering(seen, policy) if seen.busy is not None and name not in seen.busy]
+    ripe = [name for name in idle if seen.now - seen.draining[name] >= policy.grace]
+    if ripe:
+        yield from (Unload(name) for name in ripe[: missing_slots(seen, policy)])
+
+
 def unloads(seen: Seen, policy: Policy) -> Iterator[Unload]:
     """Drained: the gateways' tables have had their grace, and no request is in flight; or time is up."""
-    wanted = seen.targets
-    for name, since in sorted(seen.draining.items()):
-        waited = seen.now - since
-        drained = waited >= policy.grace and name not in seen.busy
-        registered = name in (seen.listed or {}) and name not in seen.unchecked and not seen.balked(name)
-        if registered and name not in wanted and (drained or waited >= policy.drain):
+    lingers = lingering(seen, policy)
+    for name in on_their_way_out(seen):
+        waited = seen.now - seen.draining[name]
+        drained = waited >= policy.grace and seen.busy is not None and name not in seen.busy
+        if name not in lingers and (drained or waited >= policy.drain):
             yield Unload(name)
+
+
+def on_their_way_out(seen: Seen) -> list[str]:
+    """The engine names that may be unloaded, the longest out first."""
+    names = (name for name in seen.draining if name in (seen.listed or {}) and name not in seen.targets)
+    free = (name for name in names if name not in seen.unchecked and not seen.balked(name))
+    return sorted(free, key=lambda name: (seen.draining[name], name))
+
+
+def lingering(seen: Seen, policy: Policy) -> list[str]:
+    """Those among them that stay for a while, unless their files' room is wanted."""
+    if not policy.slots or seen.cramped:
+        return []
+    names = on_their_way_out(seen)
+    return [name for name in names if seen.superseded(name) and seen.now - seen.draining[name] < policy.linger]
+
+
+def missing_slots(seen: Seen, policy: Policy) -> int:
+    """How many more slots there should be for what waits to be loaded, and for what was loaded beyond them."""
+    return max(0, len(seen.listed or {}) + sum(1 for _ in loads(seen, policy)) - policy.slots)
+
+
+def minds_requests(seen: Seen, policy: Policy) -> bool:
+    """Whether anything hangs on who has requests in flight."""
+    lingers = lingering(seen, policy)
+    return len(lingers) < len(on_their_way_out(seen)) or bool(lingers and missing_slots(seen, policy))
 
 
 def removals(seen: Seen) -> list[Action]:
@@ -112,7 +149,7 @@ def removals(seen: Seen) -> list[Action]:
 
 def making_room(seen: Seen) -> bool:
     """Whether the disk is full and we are not at our wits' end."""
-    return seen.cramped and bool(seen.removing or seen.spare)
+    return seen.cramped and bool(seen.removing or seen.spare or any(map(seen.superseded, seen.draining)))
 
 
 def by_attempts(seen: Seen, keys: Iterable[Key]) -> list[Key]:

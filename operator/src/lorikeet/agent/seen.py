@@ -62,8 +62,8 @@ class Seen:
     failures: Mapping[Key, Failure] = field(default_factory=dict)
     listed: Mapping[str, str] | None = None
     """Engine name → folder, as the engine says; None while it does not say."""
-    busy: frozenset[str] = frozenset()
-    """Engine names with requests in flight."""
+    busy: frozenset[str] | None = frozenset()
+    """Engine names with requests in flight; None where nobody has looked."""
     draining: Mapping[str, float] = field(default_factory=dict)
     """Engine name → since when it is on its way out."""
     unchecked: frozenset[str] = frozenset()
@@ -100,6 +100,10 @@ class Seen:
         failure = self.failures.get(key)
         return failure is None or (failure.retry_at is not None and failure.retry_at <= self.now)
 
+    def superseded(self, name: str) -> bool:
+        """Whether another version of the name's adapter shall be loaded."""
+        return name not in self.targets and name.rpartition("@")[0] in self._loading
+
     def balked(self, what: str) -> bool:
         """Whether undoing it failed a moment ago."""
         return what in self.balks and self.balks[what].retry_at > self.now
@@ -112,6 +116,10 @@ class Seen:
         """Engine name → the version that shall be loaded under it."""
         keys = (key for key in sorted(self.wanted) if self.loads(key))
         return {name: key for key in keys if (name := self.name(key)) is not None}
+
+    @cached_property
+    def _loading(self) -> frozenset[str]:
+        return frozenset(key.adapter for key in self.targets.values())
 
     @cached_property
     def spare(self) -> tuple[str, ...]:

@@ -27,7 +27,8 @@ class Sight:
         self.boot = ""
         self.state: Literal["Starting", "Healthy", "Unreachable"] = "Starting"
         self.listed: dict[str, str] | None = None
-        self.busy: frozenset[str] = frozenset()
+        self.busy: frozenset[str] | None = None
+        """Engine names with requests in flight; None where the last look was not at them."""
         self._unchecked: dict[str, float] = {}
         self._stale = True
         self._checked_at = self._listed_at = self._answered_at = float("-inf")
@@ -54,15 +55,15 @@ class Sight:
         self.called(name)
         self._checked_at = float("-inf")
 
-    async def look(self, draining: bool) -> bool:
-        """Look where it is time to. Whether a new life of the engine was found."""
+    async def look(self, requests: bool) -> bool:
+        """Look where it is time to, and with `requests` at who is busy. Whether a new life of the engine was found."""
         new = False
         try:
             if self._clock() - self._checked_at >= CHECK:
                 new = await self._check()
             if self.listed is None or self._list_due():
                 await self._list()
-            self.busy = (await self._engine.metrics()).busy if draining else frozenset()
+            self.busy = (await self._engine.metrics()).busy if requests else None
         except EngineError as error:
             self._lost(error)
         return new
@@ -101,7 +102,7 @@ class Sight:
             return
         if self.listed is not None or self.state == "Healthy":
             log.warning("the engine does not answer: %s", error)
-        self.listed, self._unchecked, self.busy = None, {}, frozenset()
+        self.listed, self._unchecked, self.busy = None, {}, None
         self._stale = True
         self._checked_at = float("-inf")
         self.state = "Unreachable" if self.boot else "Starting"
