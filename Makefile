@@ -8,13 +8,14 @@ PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 UV_VERSION := 0.13.9
 PYTEST = $(PY) -m pytest -c operator/pyproject.toml --rootdir .
+PYTHON = operator tests models terraform/tools/aws-server cluster-setup/local/toolchain/terraform-provider-aws/reduce
 SHELL_SCRIPTS = git grep -lE '^\#!/usr/bin/env bash' -- . ; git ls-files '*.sh' .ci
 export LORIKEET_CACHE
 export PATH := $(CURDIR)/$(VENV)/bin:$(LORIKEET_CACHE)/bin:$(PATH)
 
 .PHONY: help
 help: ## List the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- use it -----------------------------------------------------------------------------------------------------------
 .PHONY: demo demo-down cluster-up cluster-down
@@ -36,8 +37,8 @@ check: venv ## The fast loop: lint, types, rooms, generated files, unit tests (u
 	@$(MAKE) --no-print-directory -j2 lint types unit
 
 lint: venv
-	@ruff format --config operator/pyproject.toml --check -q operator tests models
-	@ruff check --config operator/pyproject.toml -q operator tests models
+	@ruff format --config operator/pyproject.toml --check -q $(PYTHON)
+	@ruff check --config operator/pyproject.toml -q $(PYTHON)
 	@cd operator && lint-imports --no-cache >/tmp/lorikeet-imports.$$$$ || { cat /tmp/lorikeet-imports.$$$$; exit 1; }; rm -f /tmp/lorikeet-imports.$$$$
 	@shellcheck -x $$( { $(SHELL_SCRIPTS); } | sort -u)
 	@$(PY) -m lorikeet.api.crd --check
@@ -70,7 +71,7 @@ e2e: venv toolchain
 	@$(PYTEST) -q -m e2e tests
 
 # --- what the above needs ---------------------------------------------------------------------------------------------
-.PHONY: venv lock toolchain vllm models images
+.PHONY: venv lock toolchain terraform-tools vllm models images
 venv: $(VENV)/.stamp ## The Python environment, from hash-locked requirements
 $(VENV)/.stamp: operator/requirements/dev.txt operator/pyproject.toml
 	@echo "venv: $(VENV) from operator/requirements/dev.txt"
@@ -83,6 +84,9 @@ $(VENV)/.stamp: operator/requirements/dev.txt operator/pyproject.toml
 toolchain: ## Kubernetes, etcd, Helm and friends, built from pinned Go modules into the cache
 	@cluster-setup/local/toolchain/build
 
+terraform-tools: venv ## Terraform, the AWS provider, a server that answers like AWS, and checkov, into the cache
+	@terraform/tools/install
+
 vllm: venv ## The real vLLM for CPU, in an environment of its own in the cache
 	@images/engine-cpu/venv >/dev/null
 
@@ -93,8 +97,10 @@ images: ## Our images: lorikeet, lorikeet-testing, lorikeet-engine-cpu
 	@demo/images
 
 COMPILE = $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
-lock: ## Write operator/requirements/*.txt anew from pyproject.toml
+lock: ## Write the locked requirements anew: operator/requirements/*.txt, terraform/tools/*.txt
 	@$(COMPILE) operator/pyproject.toml -o operator/requirements/runtime.txt
 	@$(COMPILE) operator/pyproject.toml --extra testing -c operator/requirements/runtime.txt -o operator/requirements/testing.txt
 	@$(COMPILE) operator/pyproject.toml --extra testing --extra dev -c operator/requirements/testing.txt -o operator/requirements/dev.txt
 	@$(COMPILE) operator/requirements/build.in -o operator/requirements/build.txt
+	@$(COMPILE) terraform/tools/aws.in -o terraform/tools/aws.txt
+	@$(COMPILE) terraform/tools/checkov.in -o terraform/tools/checkov.txt
