@@ -20,8 +20,8 @@ from lorikeet.controller.world import Lines, World
 from lorikeet.kube.client import Body, Kube
 from lorikeet.kube.errors import Conflict, KubeError, NotFound, Refused, Unreachable
 from lorikeet.kube.events import Events
-from lorikeet.kube.lease import Lease
-from lorikeet.kube.resource import LORAADAPTERS, MODELSERVERS, Resource
+from lorikeet.kube.lease import Lease, NotLeader
+from lorikeet.kube.resource import LORAADAPTERS, MODELSERVERS, SECRETS, Resource
 from lorikeet.testing import builders as b
 
 SQL = Ref(b.NAMESPACE, "sql")
@@ -31,7 +31,7 @@ class ScriptedKube(Kube):
     """Lists what it holds and takes what is applied; raises what `trouble` says for a kind."""
 
     def __init__(self) -> None:
-        self.held: dict[Resource, list[Body]] = {resource: [] for resource in WATCHED}
+        self.held: dict[Resource, list[Body]] = {resource: [] for resource in (*WATCHED, SECRETS)}
         self.trouble: dict[Resource, KubeError] = {}
         self.lists: list[Resource] = []
         self.applied: list[Body] = []
@@ -54,14 +54,21 @@ class ScriptedKube(Kube):
 
 
 class AlwaysLeader(Lease):
-    """Holds."""
+    """Holds, until it is made to `lapse`."""
 
     def __init__(self) -> None:
         self.epoch = 1
+        self.lapsed = False
+        self.refused = 0
 
     @property
     def held(self) -> bool:
-        return True
+        return not self.lapsed
+
+    def must_hold(self) -> None:
+        if self.lapsed:
+            self.refused += 1
+            raise NotLeader("lapsed")
 
 
 @pytest.fixture
@@ -111,6 +118,20 @@ class TestStart:
         await loops.stop()
         loops.poke({b.SERVER})
         assert not world.lines
+
+    async def test_a_lease_that_lapsed_and_was_renewed_costs_a_second_and_no_more(
+        self, world: World, kube: ScriptedKube
+    ) -> None:
+        lease = world.lease
+        assert isinstance(lease, AlwaysLeader)
+        lease.lapsed = True
+        kube.held[MODELSERVERS] = [existing(b.server_body(), 1)]
+        loops = Loops(world)
+        await loops.start()
+        await until(lambda: lease.refused > 0)
+        lease.lapsed = False
+        await until(lambda: bool(kube.applied))
+        await loops.stop()
 
     async def test_the_loop_of_a_server_that_nothing_names_any_more_ends(
         self, world: World, kube: ScriptedKube

@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 GATHER = 0.01
 """Seconds a woken loop waits for what comes together: a burst of changes is one pass."""
 BACKOFF = Backoff(cap=30.0)
+LAPSED = 1.0
+"""Seconds until a pass that may not write is tried again: a renewal that comes late makes us the leader again, and
+where somebody else is, this loop is ended anyway."""
 RELIST = 25.0
 """Seconds between full lists: what a watch may have lost is mended by then. kopf tells of no deletion that happened
 while its watch was broken, so this bounds how long an adapter is served after its object is gone."""
@@ -90,7 +93,7 @@ class Loops:
                 tries.succeeded()
             except NotLeader:
                 log.warning("%s: no longer the leader, nothing is written", ref)
-                due = BACKOFF.cap
+                due = LAPSED
             except Exception:
                 # A defect in one server's pass must not end the loop that would mend it.
                 due = tries.failed()
