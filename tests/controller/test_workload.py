@@ -112,6 +112,14 @@ class TestShape:
     def test_a_slow_start_has_the_time_that_the_spec_gives_it(self) -> None:
         assert engine(startup={"timeout": "1h"})["startupProbe"]["failureThreshold"] == 3600
 
+    def test_an_engine_that_hangs_is_killed_soon_and_one_that_is_slow_to_say_anything_is_not(self) -> None:
+        probe = engine()["livenessProbe"]
+        assert probe["httpGet"]["port"] == 8000  # not the agent's: while it is down it would fail a good engine's probe
+        hangs = probe["periodSeconds"] * probe["failureThreshold"] + probe["terminationGracePeriodSeconds"]
+        found_out = 25
+        assert found_out + hangs <= 120
+        assert probe["timeoutSeconds"] * probe["failureThreshold"] >= 180
+
     def test_everything_goes_with_its_server(self) -> None:
         for child in made().values():
             (owner,) = child.body["metadata"]["ownerReferences"]

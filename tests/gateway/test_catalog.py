@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lorikeet.api.ref import Ref
+from lorikeet.api.ref import Ref, engine_name
 from lorikeet.gateway.catalog import Catalog
 from lorikeet.gateway.rows import AdapterRow, ServerRow
 
@@ -28,17 +30,48 @@ def asks(catalog: Catalog, name: str) -> list[tuple[str, str]] | None:
     return None if route is None else [(target.address, target.model) for target in route.targets]
 
 
-def test_an_adapter_is_on_the_ready_replicas_that_have_the_served_version_loaded(objects: Any) -> None:
-    replicas = {"pod-0": objects.digest, "pod-1": OLD, "pod-2": objects.digest}
+def test_an_adapter_is_on_the_ready_replicas_that_have_it_loaded(objects: Any) -> None:
+    replicas = {"pod-0": objects.digest, "pod-2": objects.digest}
     catalog = catalog_of(objects.server(endpoints=PODS, unready=("pod-2",)), objects.adapter(pods=replicas))
     assert asks(catalog, "sql") == [("10.0.0.1:8000", "sql@3f9c1a7d20b4")]
 
 
-def test_without_the_served_version_the_one_that_most_replicas_have_answers(objects: Any) -> None:
-    other = "bbbbbbbbbbbb" + "0" * 52
-    replicas = {"pod-0": OLD, "pod-1": other, "pod-2": other}
+def test_while_replicas_have_different_versions_each_is_asked_for_its_own(objects: Any) -> None:
+    replicas = {"pod-0": objects.digest, "pod-1": OLD, "pod-2": objects.digest}
     catalog = catalog_of(objects.server(endpoints=PODS), objects.adapter(pods=replicas))
-    assert asks(catalog, "sql") == [("10.0.0.2:8000", "sql@bbbbbbbbbbbb"), ("10.0.0.3:8000", "sql@bbbbbbbbbbbb")]
+    assert asks(catalog, "sql") == [
+        ("10.0.0.1:8000", "sql@3f9c1a7d20b4"),
+        ("10.0.0.2:8000", "sql@aaaaaaaaaaaa"),
+        ("10.0.0.3:8000", "sql@3f9c1a7d20b4"),
+    ]
+
+
+@pytest.mark.parametrize("engine", ["sql@3f9c1a7d20b4", "sql@aaaaaaaaaaaa"])
+def test_a_replica_that_has_both_versions_is_asked_for_the_one_that_is_served(objects: Any, engine: str) -> None:
+    adapter = objects.adapter(pods={"pod-0": objects.digest}, engine=engine)
+    adapter["status"]["replicas"].append({"pod": "pod-0", "digest": OLD, "state": "Loaded"})
+    assert asks(catalog_of(objects.server(endpoints=PODS), adapter), "sql") == [("10.0.0.1:8000", engine)]
+
+
+VERSIONS = st.sampled_from([OLD, "bbbbbbbbbbbb" + "0" * 52, "3f9c1a7d20b4" + "0" * 52])
+ROWS = st.lists(st.tuples(st.sampled_from(sorted(PODS)), VERSIONS, st.sampled_from(["Loaded", "Draining", "Failed"])))
+
+
+@given(ROWS, VERSIONS, st.sets(st.sampled_from(sorted(PODS))))
+def test_while_one_ready_replica_has_some_version_it_is_asked_and_for_no_other(
+    rows: list[tuple[str, str, str]], served: str, unready: set[str]
+) -> None:
+    meta = {"namespace": "ns", "name": "sql", "uid": "u", "creationTimestamp": "2026-01-02T00:00:00Z"}
+    replicas = [{"pod": pod, "digest": digest, "state": state} for pod, digest, state in rows]
+    status = {"engineName": engine_name("sql", served), "names": ["sql"], "replicas": replicas}
+    adapter = {"metadata": meta, "spec": {"modelServerRef": {"name": "qwen"}}, "status": status}
+    endpoints = [{"pod": pod, "address": f"{pod}:1", "ready": pod not in unready} for pod in PODS]
+    server = {"metadata": meta | {"name": "qwen"}, "spec": {}, "status": {"modelName": "base", "endpoints": endpoints}}
+    loaded = {(f"{pod}:1", engine_name("sql", digest)) for pod, digest, state in rows if state == "Loaded"}
+    ready = {row for row in loaded if row[0].removesuffix(":1") not in unready}
+    found = asks(catalog_of(server, adapter), "sql") or []
+    assert set(found) <= ready
+    assert [address for address, _ in found] == sorted({address for address, _ in ready})
 
 
 @pytest.mark.parametrize("state", ["Fetching", "Staged", "Loading", "Draining", "Failed"])

@@ -93,6 +93,21 @@ async def test_a_stale_row_goes_to_the_next_replica_and_stands_back_for_a_moment
     assert len(stale.heard) <= 1
 
 
+@pytest.mark.parametrize("order", [1, -1])
+async def test_while_replicas_have_different_versions_each_is_asked_for_its_own_also_in_place_of_another(
+    stack: Any, objects: Any, make_engine: Any, reply_with: Any, order: int
+) -> None:
+    old = "aaaaaaaaaaaa" + "0" * 52
+    stale, good = await make_engine(reply_with(STALE, "404 Not Found")), await make_engine()
+    pods = {"pod-0": stale.address, "pod-1": good.address}
+    has = dict(zip(pods, [old, objects.digest][::order], strict=True))
+    stack.put(objects.server(endpoints=pods), objects.adapter(pods=has))
+    for _ in range(2):
+        assert (await stack.client.ask()).status == 200
+    assert {heard.model for heard in good.heard} == {f"sql@{has['pod-1'][:12]}"}
+    assert {heard.model for heard in stale.heard} <= {f"sql@{has['pod-0'][:12]}"}
+
+
 async def test_where_every_row_is_stale_the_client_is_told_to_come_back_and_never_the_engines_404(
     stack: Any, make_engine: Any, reply_with: Any
 ) -> None:

@@ -134,6 +134,16 @@ class PinnedSource(Shape):
     revision: Annotated[str, Field(description="The immutable revision it meant then, such as a commit.")]
 
 
+class ServedVersion(Shape):
+    """A version that the public names meant, or mean."""
+
+    uri: Annotated[str, Field(description="The source, pinned: write it into spec.source.uri to go back.")]
+    revision: Annotated[str, Field(description="The source's immutable revision.")] = ""
+    digest: Annotated[str, Field(description="The content digest.")] = ""
+    engine_name: Annotated[str, Field(description="What engines call it.")]
+    since: Annotated[str, Field(description="When the names came to mean it (RFC 3339).")] = ""
+
+
 class LoRAAdapterStatus(Shape):
     """What is so. Written by the operator, whole, once per change."""
 
@@ -155,6 +165,13 @@ class LoRAAdapterStatus(Shape):
     revision: Annotated[str, Field(description="The source's immutable revision now wanted.")] = ""
     digest: Annotated[str, Field(description="The content digest of the version that is served.")] = ""
     engine_name: Annotated[str, Field(description="What engines call the version that is served.")] = ""
+    history: Annotated[
+        tuple[ServedVersion, ...],
+        Field(
+            description="The last 5 versions that the names meant, the latest first. Replicas keep their files while "
+            "there is room: going back to one then needs no download."
+        ),
+    ] = ()
     names: Annotated[
         tuple[str, ...], Field(description="The public names this adapter holds: gateways route these and no others.")
     ] = ()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from lorikeet.api.conditions import Reason
 from lorikeet.api.loraadapter import State
-from lorikeet.api.wire import Wanted, WantedAdapter
+from lorikeet.api.wire import Wanted
 from lorikeet.controller.actions import Action, Apply, Plan, Push, Resolve
 from lorikeet.controller.layout import Layout
 from lorikeet.controller.podspec import Installation
-from lorikeet.controller.seen import Adapter, Replica, Seen
-from lorikeet.controller.versions import kept_uris, pinned_uri
+from lorikeet.controller.seen import Adapter, Seen
+from lorikeet.controller.versions import pinned_uri
 from lorikeet.controller.workload import children, spec_problem
 
 
@@ -48,23 +48,9 @@ def _resolves(seen: Seen) -> Iterator[Action]:
 
 
 def _pushes(seen: Seen, layout: Layout) -> Iterator[Action]:
-    where = {adapter.ref: layout.replicas(adapter, seen) for adapter in seen.adapters}
     for replica in seen.replicas:
         if replica.state is None:
             continue
-        entries = [entry for adapter in seen.adapters for entry in _entries(adapter, replica, where[adapter.ref])]
-        wanted = Wanted(adapters=tuple(entries))
+        wanted = Wanted(adapters=layout.shares[replica.pod])
         if replica.state.wanted != wanted.id:
             yield Push(replica.pod, wanted)
-
-
-def _entries(adapter: Adapter, replica: Replica, where: Sequence[Replica]) -> Iterator[WantedAdapter]:
-    source = adapter.spec.source
-    kept = kept_uris(adapter, replica, where) if where else ()
-    uri = pinned_uri(adapter)
-    if uri and replica in where:
-        yield WantedAdapter(
-            adapter=adapter.ref.name, uri=uri, credentials_key=source.credentials_key, sha256=source.sha256
-        )
-    for old in kept:
-        yield WantedAdapter(adapter=adapter.ref.name, uri=old)

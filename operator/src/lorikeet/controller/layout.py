@@ -1,12 +1,17 @@
-"""Which replicas shall hold which adapter: the facts of a pass, as wishes for slots, and what comes of them. Pure."""
+"""Which replicas shall hold which version of which adapter: the whole of what a server's replicas shall be. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
+from lorikeet.api.wire import WantedAdapter
 from lorikeet.controller.placement import Place, Wish, place, replicas_needed, slots_needed
+from lorikeet.controller.rollout import Rollout, answering
 from lorikeet.controller.seen import Adapter, Replica, Seen
+from lorikeet.controller.shares import shares
 from lorikeet.controller.versions import is_hopeless
 
 NOWHERE = Place()
@@ -14,7 +19,7 @@ NOWHERE = Place()
 
 @dataclass(frozen=True)
 class Layout:
-    """Where every adapter of a server goes."""
+    """Where every adapter of a server goes, and what each replica shall hold of it."""
 
     places: Mapping[str, Place] = field(default_factory=dict)
     """Adapter → its place; none for one that has no name to answer to."""
@@ -24,11 +29,12 @@ class Layout:
     """Slots that are taken on the fullest replica."""
     needed: int = 0
     """Slots that each replica must have so that nobody lacks one."""
-
     holders: Mapping[str, Adapter] = field(default_factory=dict)
-    """Pod → who has its last slot: the first to lose it."""
+    """Where some adapter lacks a slot: pod → who has its last one, and is the first to lose it."""
     enough: int | None = None
-    """How many replicas would have a slot for everybody; None where no number has."""
+    """How many replicas would have a slot for everybody; None where no number has, or nobody lacks one."""
+    shares: Mapping[str, tuple[WantedAdapter, ...]] = field(default_factory=dict)
+    """Pod → what it shall hold."""
 
     def place(self, adapter: Adapter) -> Place:
         """Where `adapter` goes."""
@@ -39,13 +45,35 @@ class Layout:
         pods = self.place(adapter).pods
         return tuple(replica for replica in seen.replicas if replica.pod in pods)
 
+    def loads(self, adapter: Adapter, pod: str) -> Set[str]:
+        """The URIs of its versions that shall be loaded on `pod`."""
+        return self._loads[pod].get(adapter.ref.name, frozenset()) if pod in self._loads else frozenset()
+
+    @cached_property
+    def _loads(self) -> Mapping[str, Mapping[str, Set[str]]]:
+        found: dict[str, dict[str, set[str]]] = {pod: defaultdict(set) for pod in self.shares}
+        for pod, share in self.shares.items():
+            for entry in share:
+                if entry.load:
+                    found[pod][entry.adapter].add(entry.uri)
+        return found
+
 
 def lay_out(seen: Seen) -> Layout:
-    """Give each adapter its replicas."""
+    """Give each adapter its replicas, and each replica its versions."""
     if seen.server is None:
         return Layout()
-    wishes = {_wish(adapter, seen): adapter for adapter in seen.adapters if holds_name(adapter, seen)}
     slots = seen.server.spec.lora.max_cpu_loras
+    found = _placed(seen, slots)
+    rollouts = [
+        Rollout(adapter, found.place(adapter), seen.replicas, answering(adapter, seen))
+        for adapter in sorted(seen.adapters, key=lambda adapter: adapter.order)
+    ]
+    return replace(found, shares=shares(rollouts, seen.replicas, slots))
+
+
+def _placed(seen: Seen, slots: int) -> Layout:
+    wishes = {_wish(adapter, seen): adapter for adapter in seen.adapters if holds_name(adapter, seen)}
     found = place(wishes, {replica.pod: replica.routed for replica in seen.replicas}, slots)
     used = max(found.used.values(), default=0)
     if not found.missing:

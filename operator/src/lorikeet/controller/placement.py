@@ -36,6 +36,11 @@ class Place:
     """Homes it lacks for want of slots."""
 
     @property
+    def is_wanted(self) -> bool:
+        """Whether it asks for any replica."""
+        return bool(self.homes) or self.missing > 0
+
+    @property
     def pods(self) -> frozenset[str]:
         """All of them."""
         return self.homes | self.stand_ins

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from lorikeet.api.conditions import Kind, Problem, Reason
 from lorikeet.api.loraadapter import LoRAAdapterStatus, ReplicaState, State
+from lorikeet.api.ref import engine_name
 from lorikeet.api.wire import AdapterState
 from lorikeet.controller.capacity import placed
 from lorikeet.controller.conditions import Finding, no, ready_from, unknown, written, yes
 from lorikeet.controller.layout import Layout, holds_name
 from lorikeet.controller.seen import Adapter, Replica, Seen
-from lorikeet.controller.versions import Version, loaded, pinned_uri, served, wanted_entry
+from lorikeet.controller.versions import history, loaded, pinned_uri, served, wanted_entry
 
 INCOMPATIBLE = frozenset({Reason.RANK_TOO_HIGH, Reason.WRONG_BASE_MODEL, Reason.UNSUPPORTED_ADAPTER, Reason.NO_EFFECT})
+SHOWN = frozenset({State.LOADED, State.DRAINING})
+"""States in which another version than the wanted one is worth a row."""
 UNLOADABLE = frozenset({Reason.LOAD_FAILED, Reason.LOAD_TIMEOUT, Reason.ENGINE_UNAVAILABLE})
 
 
@@ -21,10 +25,11 @@ def adapter_status(adapter: Adapter, seen: Seen, layout: Layout, now: str) -> Lo
     """The whole status, from facts alone but for transition times."""
     where = layout.replicas(adapter, seen)
     version = served(adapter, seen.replicas, where) if holds_name(adapter, seen) else None
-    serving = [replica for replica in seen.replicas if replica.routed and _has(adapter, replica, version)]
+    rows = tuple(_rows(adapter, seen.replicas, layout))
     entry = next((entry for replica in where if (entry := wanted_entry(adapter, replica))), None)
     facts = version or entry
-    findings = _findings(adapter, seen, layout, version)
+    answers = _answers(rows, seen, version.digest if version else "")
+    findings = _findings(adapter, seen, layout, answers)
     return LoRAAdapterStatus(
         observed_generation=adapter.generation,
         conditions=written(findings, adapter.told.conditions, adapter.generation, now),
@@ -32,16 +37,17 @@ def adapter_status(adapter: Adapter, seen: Seen, layout: Layout, now: str) -> Lo
         revision=adapter.pin.revision if adapter.pin else "",
         digest=version.digest if version else "",
         engine_name=version.engine_name if version else "",
+        history=history(adapter, version, now),
         names=tuple(name for name in adapter.claims if seen.holders.get(name) == adapter.ref),
         rank=facts.rank if facts else 0,
         bytes=facts.bytes if facts else 0,
         desired_replicas=_desired(adapter, seen),
-        ready_replicas=len(serving),
-        replicas=tuple(_replica_states(adapter, seen.replicas)),
+        ready_replicas=len(answers),
+        replicas=rows,
     )
 
 
-def _findings(adapter: Adapter, seen: Seen, layout: Layout, version: Version | None) -> list[Finding]:
+def _findings(adapter: Adapter, seen: Seen, layout: Layout, answers: Mapping[str, str]) -> list[Finding]:
     where = layout.replicas(adapter, seen)
     entries = [entry for replica in where if (entry := wanted_entry(adapter, replica))]
     failed = next((entry for entry in entries if entry.state is State.FAILED), None)
@@ -56,10 +62,18 @@ def _findings(adapter: Adapter, seen: Seen, layout: Layout, version: Version | N
     named = _named(adapter, seen)
     everywhere = steps[-1].message
     ready = named or ready_from(steps, yes(Kind.READY, Reason.READY, everywhere))
-    if ready.status != "True" and version and version.uri != pinned_uri(adapter):
-        told = f"{ready.message}; version {version.engine_name} still answers"
-        ready = Finding(ready.kind, ready.status, ready.reason, told)
+    if ready.status != "True":
+        ready = replace(ready, message=ready.message + _meanwhile(adapter, entries, answers))
     return [ready, *steps]
+
+
+def _meanwhile(adapter: Adapter, entries: Sequence[AdapterState], answers: Mapping[str, str]) -> str:
+    """Which other versions answer while the wanted one cannot."""
+    wanted = {entry.digest for entry in entries}
+    others = sorted({engine_name(adapter.ref.name, digest) for digest in answers.values()})
+    if not set(answers.values()) - wanted:
+        return ""
+    return f"; version {others[0]} still answers" if len(others) == 1 else f"; versions {' and '.join(others)} answer"
 
 
 def _named(adapter: Adapter, seen: Seen) -> Finding | None:
@@ -134,19 +148,34 @@ def _loaded(adapter: Adapter, where: Sequence[Replica], failed: AdapterState | N
     return no(Kind.LOADED, Reason.LOADING, text)
 
 
-def _has(adapter: Adapter, replica: Replica, version: Version | None) -> bool:
-    return version is not None and any(entry.digest == version.digest for entry in loaded(adapter, replica))
-
-
 def _desired(adapter: Adapter, seen: Seen) -> int:
     there = seen.server.spec.replicas if seen.server else 0
     return there if adapter.spec.replicas is None else min(adapter.spec.replicas, there)
 
 
-def _replica_states(adapter: Adapter, replicas: Sequence[Replica]) -> Iterator[ReplicaState]:
+def _rows(adapter: Adapter, replicas: Sequence[Replica], layout: Layout) -> Iterator[ReplicaState]:
+    """Each version on each replica, but for those that are only kept on disk.
+
+    What is loaded and shall not stay is draining from now on, so that gateways leave it before it goes.
+    """
+    wanted = pinned_uri(adapter)
     for replica in replicas:
-        by_digest = {entry.digest: entry for entry in replica.holds(adapter.ref.name)}
-        for digest, entry in sorted(by_digest.items()):
-            yield ReplicaState(
-                pod=replica.pod, digest=digest, state=entry.state, message=entry.message, since=entry.since
+        rows: dict[str, ReplicaState] = {}
+        for entry in replica.holds(adapter.ref.name):
+            stays = entry.state is not State.LOADED or entry.uri in layout.loads(adapter, replica.pod)
+            state = entry.state if stays else State.DRAINING
+            if entry.uri != wanted and state not in SHOWN:
+                continue
+            row = ReplicaState(
+                pod=replica.pod, digest=entry.digest, state=state, message=entry.message, since=entry.since
             )
+            if row.digest not in rows or state is State.LOADED:
+                rows[row.digest] = row
+        yield from (rows[digest] for digest in sorted(rows))
+
+
+def _answers(rows: Sequence[ReplicaState], seen: Seen, meant: str) -> Mapping[str, str]:
+    """Pod → digest of the version it answers with: the one that is `meant`, where it has that."""
+    routed = {replica.pod for replica in seen.replicas if replica.routed}
+    there = [row for row in rows if row.state is State.LOADED and row.pod in routed]
+    return {row.pod: row.digest for row in sorted(there, key=lambda row: (row.digest == meant, row.digest))}

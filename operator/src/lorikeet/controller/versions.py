@@ -1,28 +1,14 @@
-"""Which version of an adapter is wanted, which is served, and when the old one may go. Pure.
-
-wanted uri ──► loaded on every replica that serves ──► public name flips (status) ──► told ──► old one dropped
-               until then the old version stays wanted where it is loaded
-"""
+"""An adapter's versions: which one is wanted, what gateways were told, and which of them replicas have. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
-from lorikeet.api.loraadapter import State
+from lorikeet.api.loraadapter import ServedVersion, State
 from lorikeet.api.wire import AdapterState
 from lorikeet.controller.seen import Adapter, Replica
 
-
-@dataclass(frozen=True)
-class Version:
-    """Bytes that some replica has loaded."""
-
-    uri: str
-    digest: str
-    engine_name: str
-    rank: int
-    bytes: int
+HISTORY = 5
 
 
 def pinned_uri(adapter: Adapter) -> str | None:
@@ -31,32 +17,60 @@ def pinned_uri(adapter: Adapter) -> str | None:
     return f"{pin.uri.split('@', 1)[0]}@{pin.revision}" if pin else None
 
 
+def told_version(adapter: Adapter) -> ServedVersion | None:
+    """The version that gateways were told of last."""
+    name = adapter.told.engine_name
+    return next((one for one in adapter.told.history if name and one.engine_name == name), None)
+
+
+def entry_of(adapter: Adapter, uri: str | None, replica: Replica) -> AdapterState | None:
+    """What the replica says of one version."""
+    return next((entry for entry in replica.holds(adapter.ref.name) if entry.uri == uri), None)
+
+
+def wanted_entry(adapter: Adapter, replica: Replica) -> AdapterState | None:
+    """What the replica says of the wanted version."""
+    return entry_of(adapter, pinned_uri(adapter), replica)
+
+
 def loaded(adapter: Adapter, replica: Replica) -> tuple[AdapterState, ...]:
     """The versions of `adapter` that the replica's engine lists and its agent does not drain."""
     return tuple(entry for entry in replica.holds(adapter.ref.name) if entry.state is State.LOADED)
 
 
-def wanted_entry(adapter: Adapter, replica: Replica) -> AdapterState | None:
-    """What the replica says of the wanted version."""
-    uri = pinned_uri(adapter)
-    return next((entry for entry in replica.holds(adapter.ref.name) if entry.uri == uri), None)
+def is_here(entry: AdapterState | None) -> bool:
+    """Whether the version's bytes are on the replica, checked and fit."""
+    return entry is not None and bool(entry.digest) and entry.state is not State.FAILED
+
+
+def failed_for_good(entry: AdapterState | None) -> bool:
+    """Whether the same will fail again."""
+    return entry is not None and entry.state is State.FAILED and entry.lasting
+
+
+def version_back(adapter: Adapter, replica: Replica) -> str | None:
+    """The version to go back to on a replica where the wanted one failed for good, or is not known: the one told."""
+    lost = pinned_uri(adapter) is None or failed_for_good(wanted_entry(adapter, replica))
+    told = told_version(adapter)
+    if not lost or told is None or told.uri == pinned_uri(adapter):
+        return None
+    return None if failed_for_good(entry_of(adapter, told.uri, replica)) else told.uri
 
 
 def is_hopeless(adapter: Adapter, replica: Replica) -> bool:
-    """Whether the replica will not serve it as things are: nothing is loaded, and what is wanted failed for good."""
-    entry = wanted_entry(adapter, replica)
-    failed = entry is not None and entry.state is State.FAILED and entry.lasting
-    return (failed or pinned_uri(adapter) is None) and not loaded(adapter, replica)
+    """Whether the replica will serve no version of it as things are, so that it needs no slot there."""
+    lost = pinned_uri(adapter) is None or failed_for_good(wanted_entry(adapter, replica))
+    return lost and not loaded(adapter, replica) and version_back(adapter, replica) is None
 
 
-def arrived(adapter: Adapter, places: Sequence[Replica]) -> bool:
+def arrived(adapter: Adapter, homes: Sequence[Replica]) -> bool:
     """True when the wanted version is loaded wherever any version of the adapter serves."""
     uri = pinned_uri(adapter)
-    held = [{entry.uri for entry in loaded(adapter, replica)} for replica in places if replica.state]
+    held = [{entry.uri for entry in loaded(adapter, replica)} for replica in homes]
     return any(uri in uris for uris in held) and all(uri in uris for uris in held if uris)
 
 
-def served(adapter: Adapter, replicas: Sequence[Replica], places: Sequence[Replica]) -> Version | None:
+def served(adapter: Adapter, replicas: Sequence[Replica], homes: Sequence[Replica]) -> AdapterState | None:
     """The version the public name shall mean now: the wanted one once it has arrived, until then what was told.
 
     Without either, whatever is loaded, rather than nothing.
@@ -64,30 +78,28 @@ def served(adapter: Adapter, replicas: Sequence[Replica], places: Sequence[Repli
     found = _loaded_versions(adapter, replicas)
     uri = pinned_uri(adapter)
     wanted = next((version for version in found if version.uri == uri), None)
-    if wanted and arrived(adapter, places):
+    if wanted and arrived(adapter, homes):
         return wanted
     told = next((version for version in found if version.engine_name == adapter.told.engine_name), None)
     return told or wanted or (found[0] if found else None)
 
 
-def kept_uris(adapter: Adapter, replica: Replica, places: Sequence[Replica]) -> tuple[str, ...]:
-    """Old versions the replica keeps: all it has loaded, until gateways were told of the wanted one."""
-    uri = pinned_uri(adapter)
-    old = tuple(entry.uri for entry in loaded(adapter, replica) if entry.uri != uri)
-    return old if not (arrived(adapter, places) and _told(adapter, places)) else ()
+def history(adapter: Adapter, version: AdapterState | None, now: str) -> tuple[ServedVersion, ...]:
+    """What was told, with `version` in front where the names mean it from now on."""
+    before = adapter.told.history
+    if version is None:
+        return before
+    again = bool(before) and before[0].engine_name == version.engine_name
+    latest = ServedVersion(
+        uri=version.uri,
+        revision=version.revision,
+        digest=version.digest,
+        engine_name=version.engine_name,
+        since=before[0].since if again else now,
+    )
+    return (latest, *(one for one in before if one.engine_name != version.engine_name))[:HISTORY]
 
 
-def _told(adapter: Adapter, places: Sequence[Replica]) -> bool:
-    """True when the status that gateways read names the wanted version's engine name."""
-    uri = pinned_uri(adapter)
-    names = {entry.engine_name for replica in places for entry in loaded(adapter, replica) if entry.uri == uri}
-    return adapter.told.engine_name in names
-
-
-def _loaded_versions(adapter: Adapter, replicas: Iterable[Replica]) -> tuple[Version, ...]:
-    found = {
-        Version(entry.uri, entry.digest, entry.engine_name, entry.rank, entry.bytes)
-        for replica in replicas
-        for entry in loaded(adapter, replica)
-    }
-    return tuple(sorted(found, key=lambda version: (version.engine_name, version.uri)))
+def _loaded_versions(adapter: Adapter, replicas: Iterable[Replica]) -> list[AdapterState]:
+    found = {entry.uri: entry for replica in replicas for entry in loaded(adapter, replica)}
+    return sorted(found.values(), key=lambda entry: (entry.engine_name, entry.uri))

@@ -9,7 +9,7 @@ worked out once and kept until one of its two objects changes.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -119,16 +119,16 @@ class Catalog:
 
 
 def _adapter_targets(adapter: AdapterRow, server: ServerRow) -> tuple[Target, ...]:
-    """Ready replicas with the served version; where none has it, those with the version that most of them have.
+    """Each ready replica that has a version, asked for the one that it has: the one that is served, where it is there.
 
-    One version only, so that an answer does not depend on the replica.
+    Replicas differ only where one after the other changes to a new version for want of slots: leaving out those that
+    have the other one would leave their load to the rest.
     """
-    loaded = [(pod, engine) for pod, engine in sorted(adapter.loaded) if pod in server.ready]
-    engines = Counter(engine for _, engine in loaded)
-    if not engines:
-        return ()
-    chosen = adapter.engine if adapter.engine in engines else min(engines, key=lambda name: (-engines[name], name))
-    return tuple(_target(server, pod, engine) for pod, engine in loaded if engine == chosen)
+    there: dict[str, str] = {}
+    for pod, engine in sorted(adapter.loaded, key=lambda row: (row[1] != adapter.engine, row)):
+        if pod in server.ready:
+            there.setdefault(pod, engine)
+    return tuple(_target(server, pod, engine) for pod, engine in sorted(there.items()))
 
 
 def _target(server: ServerRow, pod: str, model: str) -> Target:

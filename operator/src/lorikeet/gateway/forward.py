@@ -55,7 +55,6 @@ class Forwarder:
         """Answer `reply` from one of the route's targets. Raises ApiError where none could, before the first byte."""
         if not route.targets:
             raise not_ready(asked.model, "has no replica that is ready", self.limits.retry_after)
-        body = asked.of(orjson.dumps(route.targets[0].model))
         tried: list[Target] = []
         resets = 0
         while len(tried) < self.limits.attempts and resets < self.limits.resets:
@@ -63,6 +62,7 @@ class Forwarder:
             if target is None:
                 break
             tried.append(target)
+            body = asked.of(orjson.dumps(target.model))  # replicas may have different versions
             try:
                 with self.picker.in_flight(target):
                     await self._through(target, [self._head(path, len(body), accept, target), body], reply)

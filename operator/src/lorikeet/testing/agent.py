@@ -26,15 +26,18 @@ class ScriptedAgent:
         self.revisions: dict[str, str | Problem] = {}
         """Source → what it means; COMMIT_1 where nothing is said."""
         self.failing: dict[str, Problem] = {}
-        """Adapter → why it cannot be loaded."""
+        """Adapter, or the URI of one version → why it cannot be loaded."""
         self.held: set[str] = set()
-        """Adapters that stay in Fetching until `release`."""
+        """Adapters, or URIs of versions, that stay in Fetching until `release`."""
+        self.fetched: list[str] = []
+        """What it has fetched, in order: what is on its disk is not fetched again."""
         self.deaf = False
         """Accept connections and answer nothing."""
         self.state = AgentState(
             seq=1, life=f"life-{id(self)}", boot="boot-1", engine="Healthy", model=ModelState(ready=True, revision="m")
         )
         self._wanted = Wanted()
+        self._on_disk: set[tuple[str, str]] = set()
         self._changed = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
@@ -54,9 +57,9 @@ class ScriptedAgent:
         """The engine names it says are loaded."""
         return {entry.engine_name for entry in self.state.adapters if entry.state is State.LOADED}
 
-    async def release(self, adapter: str) -> None:
-        """Let a held adapter be loaded."""
-        self.held.discard(adapter)
+    async def release(self, held: str) -> None:
+        """Let a held adapter or version be loaded."""
+        self.held.discard(held)
         await self._settle()
 
     async def become(self, change: Callable[[AgentState], AgentState]) -> None:
@@ -66,23 +69,28 @@ class ScriptedAgent:
             self._changed.notify_all()
 
     async def _settle(self) -> None:
-        entries = tuple(self._entry(wanted) for wanted in self._wanted.adapters)
-        settled = all(entry.state in (State.LOADED, State.FAILED) for entry in entries)
+        wishes = self._wanted.adapters
+        entries = tuple(self._entry(wanted) for wanted in wishes)
+        there = {(entry.adapter, entry.uri) for entry in entries if entry.digest}
+        self.fetched += sorted(uri for _, uri in there - self._on_disk)
+        self._on_disk = there
+        waited_for = [entry for entry, wanted in zip(entries, wishes, strict=True) if wanted.load]
+        settled = all(entry.state in (State.LOADED, State.FAILED) for entry in waited_for)
         update = {"adapters": entries, "wanted": self._wanted.id, "epoch": self._wanted.epoch, "settled": settled}
         await self.become(lambda state: state.model_copy(update=update))
 
     def _entry(self, wanted: WantedAdapter) -> AdapterState:
         revision = wanted.uri.rsplit("@", 1)[-1]
         common = {"adapter": wanted.adapter, "uri": wanted.uri, "revision": revision, "since": NOW}
-        if problem := self.failing.get(wanted.adapter):
+        if problem := self.failing.get(wanted.uri) or self.failing.get(wanted.adapter):
             return AdapterState.model_validate(
                 {**common, "state": State.FAILED, "reason": problem.reason, "message": problem.message, "lasting": True}
             )
-        if wanted.adapter in self.held:
+        if {wanted.adapter, wanted.uri} & self.held:
             return AdapterState.model_validate({**common, "state": State.FETCHING})
         digest = digest_of(wanted.uri)
         names = {"digest": digest, "engine_name": engine_name(wanted.adapter, digest), "rank": 8, "bytes": 1000}
-        return AdapterState.model_validate({**common, **names, "state": State.LOADED})
+        return AdapterState.model_validate({**common, **names, "state": State.LOADED if wanted.load else State.STAGED})
 
     @web.middleware
     async def _guard(

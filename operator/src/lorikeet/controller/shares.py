@@ -1,0 +1,135 @@
+"""What each replica shall hold, and what of it shall be loaded: its slots, shared out. Pure.
+
+First whoever has its place here and something to load; then, while slots are left, second versions that are coming or
+going, and those that are only still here; what is still to be fetched is loaded as it comes while there is room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from lorikeet.api.wire import WantedAdapter
+from lorikeet.controller.rollout import Rollout, Stand
+from lorikeet.controller.seen import Replica
+from lorikeet.controller.versions import entry_of, failed_for_good, is_here
+
+Turn = tuple[str | None, bool]
+Versions = Mapping[str, bool]
+"""URI → whether it shall be loaded; false: only be kept on disk."""
+
+
+@dataclass(frozen=True)
+class _Split:
+    """How one replica's slots are shared out."""
+
+    stands: Mapping[str, Stand]
+    second: frozenset[str]
+    """Adapters that have a slot besides those of the ones whose place is here."""
+    roomy: frozenset[str]
+    """Adapters that may be loaded as soon as they are fetched."""
+
+
+def shares(
+    rollouts: Sequence[Rollout], replicas: Sequence[Replica], slots: int
+) -> dict[str, tuple[WantedAdapter, ...]]:
+    """Pod → what it shall hold; only for replicas that say what they have. `rollouts` in the adapters' order."""
+    heard = [replica for replica in replicas if replica.state is not None]
+    splits = {replica.pod: _split(rollouts, replica, slots) for replica in heard}
+    turns = {rollout.adapter.ref.name: rollout.turn(_crowded(rollout, splits)) for rollout in rollouts}
+    return {
+        replica.pod: tuple(
+            entry
+            for rollout in rollouts
+            for entry in _entries(rollout, replica, splits[replica.pod], turns[rollout.adapter.ref.name])
+        )
+        for replica in heard
+    }
+
+
+def _split(rollouts: Sequence[Rollout], replica: Replica, slots: int) -> _Split:
+    stands = {rollout.adapter.ref.name: rollout.stand(replica) for rollout in rollouts}
+    left = slots - sum(_sits(stand) for stand in stands.values())
+    extras = sorted(
+        (_rank(rollout, stand), number, rollout.adapter.ref.name)
+        for number, rollout in enumerate(rollouts)
+        if _is_extra(rollout, stand := stands[rollout.adapter.ref.name])
+    )
+    second = frozenset(name for *_, name in extras[: max(0, left)])
+    coming = [name for name, stand in stands.items() if stand.home and not _sits(stand)]
+    return _Split(stands, second, frozenset(coming[: max(0, left - len(second))]))
+
+
+def _sits(stand: Stand) -> bool:
+    """Whether its place is here, and there is something to load."""
+    return stand.home and (stand.old is not None or stand.back is not None or is_here(stand.new))
+
+
+def _is_extra(rollout: Rollout, stand: Stand) -> bool:
+    return _is_pair(rollout, stand) if stand.home else stand.old is not None
+
+
+def _is_pair(rollout: Rollout, stand: Stand) -> bool:
+    """Whether two versions shall be loaded for a while."""
+    return stand.home and stand.old is not None and rollout.uri is not None and not failed_for_good(stand.new)
+
+
+def _rank(rollout: Rollout, stand: Stand) -> int:
+    """What is loaded goes before what is to be, and both before one that has lost its slot to others."""
+    if stand.home:
+        return 0 if stand.both else 1
+    return 0 if rollout.homes else 2
+
+
+def _crowded(rollout: Rollout, splits: Mapping[str, _Split]) -> frozenset[str]:
+    name = rollout.adapter.ref.name
+    stands = {pod: split.stands[name] for pod, split in splits.items() if name not in split.second}
+    return frozenset(pod for pod, stand in stands.items() if _is_pair(rollout, stand) and not stand.both)
+
+
+def _entries(rollout: Rollout, replica: Replica, split: _Split, turn: Turn) -> Iterator[WantedAdapter]:
+    adapter, source = rollout.adapter, rollout.adapter.spec.source
+    stand = split.stands[adapter.ref.name]
+    found = _at_home(rollout, stand, split, turn) if stand.home else _elsewhere(rollout, stand, split)
+    for uri, load in {**_kept(rollout, replica, found), **found}.items():
+        yield WantedAdapter(
+            adapter=adapter.ref.name,
+            uri=uri,
+            credentials_key=source.credentials_key,
+            sha256=source.sha256 if uri == rollout.uri else None,
+            load=load,
+        )
+
+
+def _at_home(rollout: Rollout, stand: Stand, split: _Split, turn: Turn) -> Versions:
+    name = rollout.adapter.ref.name
+    new = {rollout.uri: True} if rollout.uri else {}
+    if stand.old is None:
+        if stand.back:
+            return {stand.back: True, **new}
+        now = is_here(stand.new) or failed_for_good(stand.new) or name in split.roomy
+        return dict.fromkeys(new, now)
+    if not _is_pair(rollout, stand) or name in split.second:
+        return {stand.old.uri: True, **new}
+    if stand.both:
+        return {stand.old.uri: not rollout.was_told(stand.new, stand.pod), **new}
+    whose, beyond = turn
+    if whose == stand.pod:
+        return {stand.old.uri: beyond, **new}
+    return {stand.old.uri: True, **dict.fromkeys(new, False)}
+
+
+def _elsewhere(rollout: Rollout, stand: Stand, split: _Split) -> Versions:
+    if stand.old is None:
+        return {}
+    stays = rollout.adapter.ref.name in split.second or rollout.is_last(stand.pod)
+    return {stand.old.uri: True} if stays else {}
+
+
+def _kept(rollout: Rollout, replica: Replica, found: Versions) -> Versions:
+    """What is on the disk, of the wanted version and of those that were served: a way back without a download."""
+    adapter = rollout.adapter
+    loading = {entry.digest for uri in found if found[uri] and (entry := entry_of(adapter, uri, replica))}
+    uris = [rollout.uri, *(one.uri for one in adapter.told.history)]
+    entries = [entry for uri in uris if uri and is_here(entry := entry_of(adapter, uri, replica)) and entry]
+    return {entry.uri: False for entry in entries if entry.digest not in loading}
