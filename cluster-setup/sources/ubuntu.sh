@@ -4,8 +4,6 @@
 # Packages come from Ubuntu, Docker (containerd: Ubuntu's own is a 1.x, which Kubernetes is about to leave behind), Kubernetes
 # and NVIDIA, each at the version of versions.sh and held there; a download is tried again for some minutes.
 
-manifests=$(cd "$(dirname "${BASH_SOURCE[0]}")/../manifests" && pwd)
-
 install_packages() {
   local program
   # shellcheck source=/dev/null
@@ -115,7 +113,7 @@ device_plugin_manifests() {
   file=$(download "https://raw.githubusercontent.com/kubernetes-sigs/node-feature-discovery/$NFD_VERSION/deployment/base/nfd-crds/nfd-api-crds.yaml" "$NFD_SHA256")
   cat "$file"
   echo ---
-  cat "$manifests/nvidia.yaml"
+  cat "$(dirname "${BASH_SOURCE[0]}")/../manifests/nvidia.yaml"
 }
 
 # --- what `verify` runs in pods ------------------------------------------------------------------------------------------
