@@ -39,6 +39,18 @@ class Clock:
         return self.now
 
 
+@pytest.mark.parametrize(("problem", "left"), [(NEVER, True), (LATER, False)], ids=["for good", "for now"])
+def test_that_it_shall_be_loaded_now_changes_nothing_about_its_bytes(problem: Problem, left: bool) -> None:
+    memory = Memory(Backoff(), Clock())
+    wish = WantedAdapter(adapter=KEY.adapter, uri=KEY.uri, load=False)
+    memory.take(Wanted(adapters=(wish,)))
+    memory.fail(KEY, "fetch", problem)
+    assert memory.take(Wanted(adapters=(wish.model_copy(update={"load": True}),))) == frozenset()
+    assert (KEY in memory.failures) == left
+    assert memory.take(Wanted(adapters=(wish.model_copy(update={"sha256": "f" * 64}),))) == {KEY}
+    assert KEY not in memory.failures
+
+
 def remembering(clock: Clock) -> Memory:
     memory = Memory(Backoff(), clock)
     memory.take(Wanted(adapters=(WantedAdapter(adapter=KEY.adapter, uri=KEY.uri),)))

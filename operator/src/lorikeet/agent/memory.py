@@ -44,13 +44,18 @@ class Memory:
             self.take(found.wanted)
 
     def take(self, wanted: Wanted) -> frozenset[Key]:
-        """Remember what is wanted now; the versions whose entry changed, came or went."""
+        """Remember what is wanted now; the versions whose bytes are wanted otherwise than before, came or went.
+
+        Whether they shall be loaded says nothing about the bytes: a fetch goes on, and what failed for good still has.
+        """
         old, self.wanted, self.told = self.wishes(), wanted, True
         new = self.wishes()
-        changed = frozenset(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+        changed = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+        others = {key for key in changed if _bytes(old.get(key)) != _bytes(new.get(key))}
         for key in changed:
-            self.failures.pop(key, None)
-        return changed
+            if key in others or (key in self.failures and not self.failures[key].problem.lasting):
+                self.failures.pop(key, None)
+        return frozenset(others)
 
     def wishes(self) -> dict[Key, WantedAdapter]:
         return {Key(one.adapter, one.uri): one for one in self.wanted.adapters}
@@ -126,3 +131,8 @@ class Memory:
         failure = self.failures.get(key)
         if failure is not None and failure.step == step:
             del self.failures[key]
+
+
+def _bytes(wish: WantedAdapter | None) -> WantedAdapter | None:
+    """A wish, but for whether it shall be loaded."""
+    return wish and wish.model_copy(update={"load": True})
