@@ -69,7 +69,10 @@ async def test_a_load_that_hangs_fails_at_its_deadline_and_is_tried_again(replic
     await replica.row("a00", "Loaded")
 
 
-async def test_the_files_of_a_load_without_an_answer_stay_until_it_can_no_longer_come_true(tmp_path: Path) -> None:
+async def test_the_files_of_a_load_without_an_answer_stay_until_it_can_no_longer_come_true(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lorikeet.agent.sight.RELIST", 0.05)  # nothing tells of a load that comes true that late
     once = Backoff(first=600.0, cap=600.0)
     async with Replica(tmp_path, pace=replace(PACE, backoff=once)) as replica:
         replica.engine.faults.stuck_loads.add("a00")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from lorikeet.agent.pulse import Rhythm
 from lorikeet.agent.sight import PATIENCE, RELIST, Sight
 from lorikeet.engine.client import Boot
 from lorikeet.engine.errors import EngineError, Unknown, Unreachable
@@ -21,13 +22,16 @@ class Fake:
     well: bool = True
     listed: dict[str, str] = field(default_factory=dict)
     error: EngineError | None = None
+    quiet_for: float = 0.0
+    work: float | None = 0.0
+    measured: int = 0
     lists: int = 0
     meanwhile: Callable[[], None] = lambda: None
 
     async def boot(self) -> Boot:
         if self.error is not None:
             raise self.error
-        return Boot(self.life, 0.0)
+        return Boot(self.life, 0.0, int(self.quiet_for > 0), self.quiet_for)
 
     async def health(self) -> bool:
         return self.well
@@ -41,13 +45,14 @@ class Fake:
         return answer
 
     async def metrics(self) -> EngineMetrics:
-        return EngineMetrics(0, 0, frozenset({"a@1"}), 0, 0)
+        self.measured += 1
+        return EngineMetrics(0, 0, frozenset({"a@1"}), self.work)
 
 
 class Bench:
     def __init__(self) -> None:
         self.engine, self.now = Fake(listed={"a@1": "/store/1"}), 0.0
-        self.sight = Sight(self.engine, lambda: self.now)  # type: ignore[arg-type]
+        self.sight = Sight(self.engine, lambda: self.now, Rhythm())  # type: ignore[arg-type]
 
     async def look(self, after: float = 1.0, requests: bool = False) -> bool:
         self.now += after
@@ -149,3 +154,46 @@ async def test_requests_in_flight_are_looked_at_only_where_something_hangs_on_th
     assert bench.sight.busy is None
     await bench.look(requests=True)
     assert bench.sight.busy == {"a@1"}
+
+
+async def hang(bench: Bench) -> None:
+    bench.engine.quiet_for = 2.0
+    for _ in range(21):
+        await bench.look()
+
+
+async def test_an_engine_that_stands_still_while_somebody_waits_hangs_though_its_health_is_good(bench: Bench) -> None:
+    await hang(bench)
+    assert (bench.engine.well, bench.sight.hung, bench.sight.state) == (True, True, "Hung")
+    assert bench.sight.listed == {"a@1": "/store/1"}
+
+
+async def test_it_hangs_on_when_its_guard_says_so_too_and_its_clients_have_left(bench: Bench) -> None:
+    await hang(bench)
+    bench.engine.well, bench.engine.quiet_for = False, 0.0
+    for _ in range(30):
+        await bench.look()
+    assert (bench.sight.hung, bench.sight.state) == (True, "Hung")
+
+
+async def test_it_is_well_again_when_it_moves(bench: Bench) -> None:
+    await hang(bench)
+    bench.engine.work, bench.engine.well = 1.0, False
+    await bench.look()
+    assert (bench.sight.hung, bench.sight.state) == (False, "Hung")  # its guard was not told yet
+    bench.engine.well = True
+    await bench.look()
+    assert bench.sight.state == "Healthy"
+
+
+async def test_a_new_life_has_no_such_past(bench: Bench) -> None:
+    await hang(bench)
+    bench.engine.life, bench.engine.quiet_for = "two", 0.0
+    assert await bench.look()
+    assert (bench.sight.hung, bench.sight.state) == (False, "Healthy")
+
+
+async def test_nobody_waiting_costs_no_look_at_the_counters(bench: Bench) -> None:
+    for _ in range(100):
+        await bench.look()
+    assert bench.engine.measured == 0

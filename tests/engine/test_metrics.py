@@ -24,11 +24,11 @@ vllm:iteration_tokens_total_sum{engine="0",model_name="base"} 74.0
 
 
 def test_the_newest_lora_series_says_who_is_busy() -> None:
-    assert parse(TEXT) == EngineMetrics(running=2, waiting=1, busy=frozenset({"b@2", "c@3"}), iterations=9, tokens=74.0)
+    assert parse(TEXT) == EngineMetrics(running=2, waiting=1, busy=frozenset({"b@2", "c@3"}), work=83.0)
 
 
-def test_an_engine_that_did_nothing_yet_is_idle() -> None:
-    assert parse("") == EngineMetrics(running=0, waiting=0, busy=frozenset(), iterations=0, tokens=0.0)
+def test_an_engine_that_counts_nothing_is_idle_as_far_as_we_know() -> None:
+    assert parse("") == EngineMetrics(running=0, waiting=0, busy=frozenset(), work=None)
 
 
 def test_nobody_is_busy_when_the_newest_series_is_empty() -> None:

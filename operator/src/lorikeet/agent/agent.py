@@ -52,7 +52,7 @@ async def agent(settings: Settings, host: str = "0.0.0.0", pace: Pace | None = N
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
         engine = EngineClient(http, settings.engine_url, token)
-        keeper = Keeper(engine, stock, memory, Board(secrets.token_hex(8)), pace)
+        keeper = Keeper(engine, stock, memory, Board(secrets.token_hex(8)), pace, guard.condemn)
         model.changed = keeper.wake
         await keeper.open()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lorikeet.agent.disk import Disk
 from lorikeet.api import layout
+from lorikeet.engine.guard import HUNG
 
 
 class GuardFolder:
@@ -23,6 +24,7 @@ class GuardFolder:
         A token that is already there is used again: the engine of an earlier life of the agent checks it.
         """
         self._disk.make(self._folder)
+        self.condemn("")
         token = read_secret(self._folder / layout.CONTROL_TOKEN) or secrets.token_hex(32)
         self._put(layout.CONTROL_TOKEN, token.encode())
         self.refresh()
@@ -36,6 +38,13 @@ class GuardFolder:
         if not key:
             raise ValueError(f"there is no {layout.INFERENCE_KEY} in {self._server_keys}")
         self._put(layout.INFERENCE_KEY, key.encode())
+
+    def condemn(self, boot: str) -> None:
+        """Have the guard of this life of the engine say that it hangs, until the kubelet ends it; empty: none does."""
+        if boot:
+            self._put(HUNG, boot.encode())
+        else:
+            self._disk.remove(self._folder / HUNG)
 
     def _put(self, name: str, data: bytes) -> None:
         path = self._folder / name

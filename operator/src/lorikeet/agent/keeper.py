@@ -14,6 +14,7 @@ from lorikeet.agent.calls import Calls, Deadlines
 from lorikeet.agent.hands import Hands
 from lorikeet.agent.memory import Memory
 from lorikeet.agent.plan import Policy, decide, minds_requests
+from lorikeet.agent.pulse import Rhythm
 from lorikeet.agent.report import report, settled
 from lorikeet.agent.seen import Key, Seen
 from lorikeet.agent.sight import Sight
@@ -34,6 +35,7 @@ class Pace:
     backoff: Backoff = field(default_factory=lambda: Backoff(cap=ELSEWHERE))
     """What fails for ever asks its source six times an hour at most."""
     deadlines: Deadlines = field(default_factory=Deadlines)
+    rhythm: Rhythm = field(default_factory=Rhythm)
     idle: float = 1.0
     """Between looks when nothing happens."""
     busy: float = 0.25
@@ -53,7 +55,10 @@ class Superseded(Exception):
 
 
 class Keeper:
-    """Keeps `engine` at what `want` was last told: `open` once, then `run` until cancelled."""
+    """Keeps `engine` at what `want` was last told: `open` once, then `run` until cancelled.
+
+    `condemn` hears which life of the engine hangs, and the empty name once it moves again.
+    """
 
     def __init__(
         self,
@@ -62,10 +67,12 @@ class Keeper:
         memory: Memory,
         board: Board,
         pace: Pace,
+        condemn: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.board = board
-        self._stock, self._memory, self._sight = stock, memory, Sight(engine, clock)
+        self._stock, self._memory, self._sight = stock, memory, Sight(engine, clock, pace.rhythm)
+        self._condemn, self._condemned = condemn, ""
         self._pace, self._clock = pace, clock
         calls = Calls(engine, self._sight, memory, pace.deadlines)
         self.hands = Hands(stock, calls, memory, self.wake, clock)
@@ -116,6 +123,10 @@ class Keeper:
         self._wake.clear()
         if await self._sight.look(self._minds_requests):
             self._memory.new_boot()
+        hung = self._sight.boot if self._sight.hung else ""
+        if hung != self._condemned:
+            await asyncio.to_thread(self._condemn, hung)
+            self._condemned = hung
         self._looked_at = self._clock()
         seen, policy = self._seen(), self._pace.policy
         actions = decide(seen, policy)
@@ -171,6 +182,7 @@ class Keeper:
             removing=self.hands.removing,
             on_disk=frozenset(memory.on_disk),
             held=memory.held(),
+            hung=self._sight.hung,
             told=memory.told,
             may_fetch=self._stock.model.state.ready,
         )

@@ -67,7 +67,7 @@ def drains(seen: Seen) -> list[Action]:
 def engine_calls(seen: Seen, policy: Policy) -> list[Action]:
     """At most one: each runs inside the engine's loop and stops everybody's generation for its time."""
     late = [seen.now - call.since >= policy.patience for call in seen.calling.values()]
-    if seen.listed is None or not all(late) or len(late) >= policy.unanswered:
+    if seen.listed is None or seen.hung or not all(late) or len(late) >= policy.unanswered:
         return []
     calls = (call for kind in (displacements, evictions, loads, unloads) for call in kind(seen, policy))
     return list(islice((call for call in calls if call.name not in seen.calling), 1))

@@ -67,7 +67,7 @@ def progress(seen: Seen, key: Key, name: str | None) -> dict[str, Any]:
         return {"state": State.STAGED, "reason": Reason.STAGED}
     if name in seen.calling or name in seen.unchecked:
         return {"state": State.LOADING, "reason": Reason.LOADING}
-    if seen.listed is None:
+    if seen.listed is None or seen.hung:
         message = f"adapter {key.adapter} is staged and waits for the engine"
         return {"state": State.STAGED, "reason": Reason.WAITING_FOR_ENGINE, "message": message}
     return {"state": State.STAGED, "reason": Reason.STAGED}

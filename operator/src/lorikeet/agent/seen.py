@@ -78,6 +78,8 @@ class Seen:
     on_disk: frozenset[str] = frozenset()
     held: frozenset[str] = frozenset()
     """Digests whose load ended without an answer: it may still come true."""
+    hung: bool = False
+    """Whether the engine stands still: what is asked of it now would only wait."""
     told: bool = True
     """False while we never heard what is wanted: an empty memory is no reason to unload anything."""
     may_fetch: bool = True

@@ -7,7 +7,8 @@ import logging
 from collections.abc import Callable
 from typing import Literal
 
-from lorikeet.engine.client import EngineClient
+from lorikeet.agent.pulse import Pulse, Rhythm
+from lorikeet.engine.client import Boot, EngineClient
 from lorikeet.engine.errors import EngineError
 
 PATIENCE = 15.0
@@ -22,10 +23,11 @@ log = logging.getLogger(__name__)
 class Sight:
     """Looks at one engine. `clock` is monotonic, in seconds."""
 
-    def __init__(self, engine: EngineClient, clock: Callable[[], float]) -> None:
-        self._engine, self._clock = engine, clock
-        self.boot = ""
-        self.state: Literal["Starting", "Healthy", "Unreachable"] = "Starting"
+    def __init__(self, engine: EngineClient, clock: Callable[[], float], rhythm: Rhythm) -> None:
+        self._engine, self._clock, self._rhythm = engine, clock, rhythm
+        self._life = Boot("", 0.0)
+        self._pulse = Pulse(rhythm)
+        self.state: Literal["Starting", "Healthy", "Unreachable", "Hung"] = "Starting"
         self.listed: dict[str, str] | None = None
         self.busy: frozenset[str] | None = None
         """Engine names with requests in flight; None where the last look was not at them."""
@@ -33,6 +35,16 @@ class Sight:
         self._stale = True
         self._checked_at = self._listed_at = self._answered_at = float("-inf")
         self._list_took = 0.0
+
+    @property
+    def boot(self) -> str:
+        """The engine's life; empty before the first answer."""
+        return self._life.id
+
+    @property
+    def hung(self) -> bool:
+        """Whether requests wait for this life of the engine and it does not move."""
+        return self._pulse.hung
 
     @property
     def unchecked(self) -> frozenset[str]:
@@ -63,24 +75,46 @@ class Sight:
                 new = await self._check()
             if self.listed is None or self._list_due():
                 await self._list()
-            self.busy = (await self._engine.metrics()).busy if requests else None
+            await self._measure(requests)
         except EngineError as error:
             self._lost(error)
         return new
 
     async def _check(self) -> bool:
         """Raises EngineError."""
-        boot = (await self._engine.boot()).id
-        new = boot != self.boot
+        life = await self._engine.boot()
+        new = life.id != self.boot
         if new:
-            log.info("the engine is a new one: boot %s", boot)
-            self.boot, self.listed, self._unchecked = boot, None, {}
-        if await self._engine.health():
+            log.info("the engine is a new one: boot %s", life.id)
+            self.listed, self._unchecked, self._pulse = None, {}, Pulse(self._rhythm)
+        self._life = life
+        self._judge(await self._engine.health(), new)
+        self._checked_at = self._answered_at = self._clock()
+        return new
+
+    def _judge(self, healthy: bool, new: bool) -> None:
+        """Its own word, but for the verdict that it hangs, because of which its word is no."""
+        if self._pulse.hung:
+            self.state = "Hung"
+        elif healthy:
             self.state = "Healthy"
         elif new or self.state == "Healthy":
             self.state = "Starting" if new else "Unreachable"
-        self._checked_at = self._answered_at = self._clock()
-        return new
+
+    async def _measure(self, requests: bool) -> None:
+        """Raises EngineError."""
+        self.busy = None
+        now, quiet_for = self._clock(), self._life.quiet_for
+        if not (requests or self._pulse.due(now, quiet_for)):
+            return
+        seen = await self._engine.metrics()
+        self.busy = seen.busy
+        was = self._pulse.hung
+        self._pulse.beat(now, quiet_for, seen.work)
+        if self._pulse.hung:
+            self.state = "Hung"
+        if was != self._pulse.hung:
+            log.warning("the engine %s", "moves again" if was else "hangs: requests wait and its counters stand still")
 
     def _list_due(self) -> bool:
         age = self._clock() - self._listed_at

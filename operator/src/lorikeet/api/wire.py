@@ -92,7 +92,8 @@ class AgentState(Shape):
     """One life of the agent process: a new one counts `seq` from 1 again."""
     boot: str = ""
     """One life of the engine process; empty while it does not answer."""
-    engine: Literal["Starting", "Healthy", "Unreachable"] = "Starting"
+    engine: Literal["Starting", "Healthy", "Unreachable", "Hung"] = "Starting"
+    """Hung: it answers, requests wait for it, and no token comes. Only a Healthy one may be sent requests."""
     wanted: str = ""
     """`Wanted.id` of the set it works on; empty before the first one."""
     epoch: int = 0

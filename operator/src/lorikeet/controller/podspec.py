@@ -17,6 +17,7 @@ from lorikeet.engine.flags import engine_command
 USER = 65532
 DRAIN_SECONDS = 5
 """A stopping engine keeps answering this long, for gateways whose table is a moment old."""
+HUNG_GRACE_SECONDS = 10
 
 Body = dict[str, Any]
 
@@ -130,8 +131,11 @@ def _engine(server: Server, installation: Installation) -> Body:
         "resources": {"requests": {**resources, **gpus}, "limits": {"memory": spec.resources.memory, **gpus}},
         "startupProbe": _probe("/health", ENGINE_PORT, period=1, failures=seconds(spec.startup.timeout)),
         "readinessProbe": _probe("/health", ENGINE_PORT, period=2, failures=2),
-        # Slow answers are what a busy engine gives; only one that is silent for minutes is restarted.
-        "livenessProbe": _probe("/health", ENGINE_PORT, period=20, failures=9, timeout=15),
+        # Slow answers are what a busy engine gives: only one that is silent for three minutes is restarted. One that hangs
+        # says so itself, by its agent's verdict, and is restarted within half a minute: it has nothing to finish. The
+        # agent is not asked: while it is down it would fail the probe of an engine that is well.
+        "livenessProbe": _probe("/health", ENGINE_PORT, period=10, failures=3, timeout=60)
+        | {"terminationGracePeriodSeconds": HUNG_GRACE_SECONDS},
         "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
         "securityContext": _locked(),
         "volumeMounts": [

@@ -29,6 +29,8 @@ class Boot:
 
     id: str
     started_at: float  # seconds since the epoch
+    in_flight: int = 0  # inference requests
+    quiet_for: float = 0.0  # seconds for which the quietest of them has waited for the engine
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class EngineClient:
         body = await self._json("/-/boot", self._timeouts.quick)
         match body:
             case {"boot": str(boot), "startedAt": int() | float() as started}:
-                return Boot(boot, float(started))
+                return Boot(boot, float(started), int(body.get("inFlight", 0)), float(body.get("quietFor", 0)))
         raise Unknown(f"/-/boot answered {str(body)[:200]}")
 
     async def health(self) -> bool:

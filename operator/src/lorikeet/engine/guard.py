@@ -11,6 +11,11 @@ What passes, by exact method and exact raw path, always without a query:
     control token  GET /v1/models, /-/boot; POST /v1/load_lora_adapter, /v1/unload_lora_adapter
     nobody's       GET /health, /metrics
 
+`/-/boot` also says how many inference requests are in flight, and for how many seconds the quietest of them has waited
+for the engine, not for its client, which may send or read slowly. Where the agent finds that the engine hangs it writes
+this life's id into the file `hung`: `/health` then is 503, so that the kubelet restarts the engine. Without an agent
+there is no such verdict, and one about an earlier life says nothing about this one.
+
 Everything else is 404, or 405 where only the method is wrong; a websocket is closed. Each HTTP response carries
 `x-lorikeet-boot`, a random id of this life of the engine: when it changes, every adapter of the old life is gone.
 
@@ -36,7 +41,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 INFERENCE, CONTROL, OPEN = "inference-key", "control-token", ""
-LOAD, UNLOAD, BOOT = b"/v1/load_lora_adapter", b"/v1/unload_lora_adapter", b"/-/boot"
+LOAD, UNLOAD, BOOT, HEALTH = b"/v1/load_lora_adapter", b"/v1/unload_lora_adapter", b"/-/boot", b"/health"
+HUNG = "hung"
 ROUTES: dict[bytes, tuple[str, str]] = {
     b"/v1/chat/completions": ("POST", INFERENCE),
     b"/v1/completions": ("POST", INFERENCE),
@@ -45,7 +51,7 @@ ROUTES: dict[bytes, tuple[str, str]] = {
     LOAD: ("POST", CONTROL),
     UNLOAD: ("POST", CONTROL),
     BOOT: ("GET", CONTROL),
-    b"/health": ("GET", OPEN),
+    HEALTH: ("GET", OPEN),
     b"/metrics": ("GET", OPEN),
 }
 CONTROL_BODY_LIMIT = 16 * 1024  # a name and a path; bytes
@@ -53,15 +59,22 @@ TOKEN_LIMIT = 4096  # bytes
 
 
 class Guard:
-    """ASGI middleware: `Guard(app)`. The folders are parameters for tests; in a pod the environment names them."""
+    """ASGI middleware: `Guard(app)`. The rest is for tests: in a pod the environment names the folders."""
 
-    def __init__(self, app: App, folder: Path | None = None, adapters: Path | None = None) -> None:
-        self._app = app
+    def __init__(
+        self,
+        app: App,
+        folder: Path | None = None,
+        adapters: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._app, self._clock = app, clock
         self._folder = folder or Path(os.environ.get("LORIKEET_GUARD_DIR") or "/run/lorikeet")
         self._adapters = str(adapters or os.environ.get("LORIKEET_ADAPTERS_DIR") or "/adapters")
         self._tokens = {name: Token(self._folder / name) for name in (INFERENCE, CONTROL)}
         self._boot = secrets.token_hex(16)
         self._started_at = time.time()
+        self._flights: set[Flight] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -75,7 +88,7 @@ class Guard:
         try:
             path = self._admitted(scope)
             if path == BOOT:
-                await reply(send, 200, {"boot": self._boot, "startedAt": self._started_at})
+                await reply(send, 200, self._life())
                 return
             if path in (LOAD, UNLOAD):
                 body = self._control_body(path, await read_body(receive))
@@ -83,7 +96,28 @@ class Guard:
         except Refusal as refusal:
             await reply(send, refusal.status, refusal.body(), refusal.headers)
             return
-        await self._app(scope, receive, send)
+        if ROUTES[path][1] == INFERENCE:
+            await self._fly(scope, Flight(receive, send, self._clock))
+        else:
+            await self._app(scope, receive, send)
+
+    async def _fly(self, scope: Scope, flight: Flight) -> None:
+        self._flights.add(flight)
+        try:
+            await self._app(scope, flight.receive, flight.send)
+        finally:
+            self._flights.discard(flight)
+
+    def _life(self) -> dict[str, object]:
+        quiet = [flight.quiet_for for flight in self._flights]
+        seen = {"inFlight": len(self._flights), "quietFor": max(quiet, default=0.0)}
+        return {"boot": self._boot, "startedAt": self._started_at, **seen}
+
+    def _hangs(self) -> bool:
+        try:
+            return (self._folder / HUNG).read_text("ascii") == self._boot
+        except (OSError, UnicodeDecodeError):
+            return False
 
     def _admitted(self, scope: Scope) -> bytes:
         """The route asked for, compared as raw bytes: `//`, `%2e`, `..`, case, a last slash fail. Raises Refusal."""
@@ -97,6 +131,8 @@ class Guard:
             raise Refusal(405, "MethodNotAllowedError", "Method Not Allowed", [(b"allow", method.encode())])
         if token != OPEN:
             self._authorize(scope, self._tokens[token])
+        if path == HEALTH and self._hangs():
+            raise Refusal(503, "ServiceUnavailableError", "the engine hangs: requests wait and no token comes")
         return path
 
     def _authorize(self, scope: Scope, token: Token) -> None:
@@ -140,6 +176,30 @@ class Guard:
             await send(message)
 
         return stamped
+
+
+class Flight:
+    """One inference request between its client and the engine."""
+
+    def __init__(self, receive: Receive, send: Send, clock: Callable[[], float]) -> None:
+        self._receive, self._send, self._clock = receive, send, clock
+        self._since: float | None = None  # since when it is the engine's turn; None while it is the client's
+
+    @property
+    def quiet_for(self) -> float:
+        """Seconds for which the engine has had the request and said nothing."""
+        return self._clock() - self._since if self._since is not None else 0.0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body"):
+            self._since = self._clock()
+        return message
+
+    async def send(self, message: Message) -> None:
+        self._since = None  # a client that reads slowly keeps us here
+        await self._send(message)
+        self._since = self._clock()
 
 
 class Refusal(Exception):

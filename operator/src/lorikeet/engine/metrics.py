@@ -10,13 +10,20 @@ from prometheus_client.samples import Sample
 
 @dataclass(frozen=True)
 class EngineMetrics:
-    """One reading. Counts are requests; `iterations` and `tokens` only grow while one boot lives."""
+    """One reading. Counts are requests; `work` only grows while one boot lives."""
 
     running: int
     waiting: int
     busy: frozenset[str]  # engine names of adapters with a request running or waiting
-    iterations: int  # engine steps so far: no growth while `running` > 0 is a hung engine
-    tokens: float  # tokens handled in those steps
+    work: float | None  # steps and tokens so far, added up: it moves when the engine does; None where nobody counts
+
+
+WORK = (
+    "vllm:iteration_tokens_total_count",
+    "vllm:iteration_tokens_total_sum",
+    "vllm:generation_tokens_total",
+    "vllm:prompt_tokens_total",
+)
 
 
 def parse(text: str) -> EngineMetrics:
@@ -33,8 +40,7 @@ def parse(text: str) -> EngineMetrics:
         running=int(total("vllm:num_requests_running")),
         waiting=int(total("vllm:num_requests_waiting")),
         busy=busy_adapters(wanted.get("vllm:lora_requests_info", [])),
-        iterations=int(total("vllm:iteration_tokens_total_count")),
-        tokens=total("vllm:iteration_tokens_total_sum"),
+        work=sum(map(total, WORK)) if any(name in wanted for name in WORK) else None,
     )
 
 

@@ -22,6 +22,7 @@ from lorikeet.agent.agent import agent
 from lorikeet.agent.calls import Deadlines
 from lorikeet.agent.keeper import Pace
 from lorikeet.agent.plan import Policy
+from lorikeet.agent.pulse import Rhythm
 from lorikeet.agent.settings import Settings
 from lorikeet.api.wire import AdapterState, AgentState, Wanted, WantedAdapter
 from lorikeet.backoff import Backoff
@@ -36,6 +37,7 @@ PACE = Pace(
     policy=Policy(grace=0.05, drain=2.0, patience=0.1),
     backoff=Backoff(cap=0.2),
     deadlines=Deadlines(load=1.0),
+    rhythm=Rhythm(quiet=0.1, still=0.3, gap=0.3, beat=0.02),
     idle=0.05,
     busy=0.02,
     operator=0.3,
@@ -127,6 +129,27 @@ class Replica:
     async def takes_traffic(self) -> bool:
         """What the kubelet finds."""
         return (await self.call("GET", "/readyz", token=""))[0] == 200
+
+    async def ask(self, model: str = "base", **more: Any) -> int:
+        """One whole request to the engine, past gateway and all; its status."""
+        body = {"model": model, "messages": [{"role": "user", "content": "What is a pod?"}], **more}
+        headers = {"Authorization": f"Bearer {self.engine.inference_key}"}
+        timeout = aiohttp.ClientTimeout(total=DEADLINE)
+        url = f"{self.engine.url}/v1/chat/completions"
+        async with self.http.post(url, json=body, headers=headers, timeout=timeout) as reply:
+            await reply.read()
+            return reply.status
+
+    async def healthy(self) -> bool:
+        """What the kubelet finds of the engine."""
+        async with self.http.get(f"{self.engine.url}/health") as reply:
+            return reply.status == 200
+
+    async def until_healthy(self, healthy: bool) -> None:
+        """Poll the kubelet's probe of the engine. Raises TimeoutError."""
+        async with asyncio.timeout(DEADLINE):
+            while await self.healthy() is not healthy:  # noqa: ASYNC110 - a route has no event
+                await asyncio.sleep(0.01)
 
     async def want(self, *adapters: WantedAdapter) -> None:
         status, body = await self.call("PUT", "/v1/wanted", Wanted(adapters=adapters, epoch=self.epoch).dump())

@@ -1,4 +1,8 @@
-"""`python3 -m lorikeet.testing.engine` with vLLM's arguments: the simulator as a process."""
+"""`python3 -m lorikeet.testing.engine` with vLLM's arguments: the simulator as a process.
+
+SIGUSR1 stalls the engine's loop as SIGSTOP does vLLM's EngineCore: /health stays 200 and no token comes. SIGUSR2 ends
+that.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,10 @@ from lorikeet.testing.engine.settings import parse
 
 def main() -> None:
     settings, serve = parse(sys.argv[1:], os.environ)
-    core = Core(settings, Faults(), die)
+    faults = Faults()
+    signal.signal(signal.SIGUSR1, lambda *_: faults.core.clear())
+    signal.signal(signal.SIGUSR2, lambda *_: faults.core.set())
+    core = Core(settings, faults, die)
     app = Routes(core).app()
     for name in serve.middleware:
         module, _, attribute = name.rpartition(".")

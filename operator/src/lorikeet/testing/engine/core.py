@@ -102,13 +102,14 @@ class Core:
                 self.counters.finished += 1
                 self._turn.notify_all()
 
-    async def step(self, tokens: int = 1) -> None:
-        """One turn of the engine's loop for one request."""
+    async def step(self, prompt_tokens: int = 0) -> None:
+        """One turn of the engine's loop for one request: one token, and at its first one the prompt."""
         async with self._loop:
             await self.faults.core.wait()
         await asyncio.sleep(self.settings.token_seconds)
         self.counters.steps += 1
-        self.counters.tokens += tokens
+        self.counters.tokens += 1
+        self.counters.prompt_tokens += prompt_tokens
 
     def _has_place(self, name: str) -> bool:
         running = {other for other in self.counters.running if other != self.settings.served_name}

@@ -17,7 +17,9 @@ class Faults:
     """Change a field and it holds from the next request on. Gates: `.clear()` hangs, `.set()` lets all go on."""
 
     server: asyncio.Event = field(default_factory=open_gate)  # every route
-    core: asyncio.Event = field(default_factory=open_gate)  # the engine's loop: loads and tokens; /health stays 200
+    core: asyncio.Event = field(
+        default_factory=open_gate
+    )  # the engine's loop, loads and tokens: a stall; /health stays 200
     loads: asyncio.Event = field(default_factory=open_gate)  # loads alone
     stuck_loads: set[str] = field(default_factory=set)  # loads of these adapters (before the @) never answer
     stuck_unloads: set[str] = field(default_factory=set)

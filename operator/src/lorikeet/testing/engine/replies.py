@@ -107,11 +107,10 @@ async def events(core: Core, name: str, shape: Shape, asked: Question, head: dic
 async def generate(core: Core, name: str, asked: Question) -> AsyncIterator[tuple[str, str | None]]:
     """Words with the blank before them, and with the last one why it is the last."""
     async with core.request(name) as weights:
-        core.counters.prompt_tokens += asked.prompt_tokens
         words = re.findall(r"\s*\S+", weights.answer(name, asked.text))
         shown = words[: asked.max_tokens]
         for number, word in enumerate(shown, start=1):
-            await core.step()
+            await core.step(asked.prompt_tokens if number == 1 else 0)
             last = "stop" if len(shown) == len(words) else "length"
             yield word, last if number == len(shown) else None
 
