@@ -24,6 +24,12 @@ def test_a_fresh_host_gets_the_pinned_versions_and_holds_them(ubuntu: Host) -> N
     assert ubuntu.calls("apt-mark") == ["apt-mark hold containerd.io", "apt-mark hold kubeadm kubelet kubectl"]
 
 
+def test_nobody_but_root_reads_how_the_kubelet_is_started(ubuntu: Host) -> None:
+    ubuntu.run_as_root(INSTALL_K8S)
+    unit = "/usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf"
+    assert f"dpkg-statoverride --update --add root root 600 {unit}" in ubuntu.calls()
+
+
 def test_packages_come_from_repositories_whose_keys_are_named(ubuntu: Host) -> None:
     ubuntu.run_as_root(INSTALL_K8S)
     lists = [file.read_text() for file in sorted(ubuntu.path("/etc/apt/sources.list.d").glob("*.list"))]
