@@ -17,18 +17,9 @@ case ${CLUSTER:=local} in
     ;;
   kind)
     export KUBECONFIG=$cache/kind/kubeconfig
-    cluster_ready() {
-      command -v kind >/dev/null || fail "CLUSTER=kind needs kind on the PATH: install it, or use CLUSTER=local"
-      docker version >/dev/null 2>&1 || fail "CLUSTER=kind needs a Docker engine and none answers: start one, or use CLUSTER=local"
-      mkdir -p "$(dirname "$KUBECONFIG")"
-      kind get clusters 2>/dev/null | grep -qx lorikeet || kind create cluster --name lorikeet --kubeconfig "$KUBECONFIG" --config "$root/demo/kind.yaml"
-      build_once lorikeet-testing:dev images/testing/Dockerfile
-      kind load docker-image --name lorikeet lorikeet-testing:dev
-      kubectl label --overwrite node --all nvidia.com/gpu.present=true >/dev/null
-      kubectl apply --server-side -f "$root/cluster-setup/manifests/device-plugin.yaml" >/dev/null
-    }
+    cluster_ready() { mkdir -p "$(dirname "$KUBECONFIG")" && "$root/cluster-setup/kind/up"; }
     cluster_load() { kind load docker-image --name lorikeet "$@"; }
-    cluster_gateway() { :; } # demo/kind.yaml maps the port
+    cluster_gateway() { :; } # cluster-setup/kind/config.yaml maps the port
     cluster_end() { kind delete cluster --name lorikeet --kubeconfig "$KUBECONFIG"; }
     ;;
   current)
