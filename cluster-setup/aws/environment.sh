@@ -13,3 +13,4 @@ source "$node_env"
 set +a
 export HOME=${HOME:-/root} PATH=$PATH:/snap/bin # a timer's environment has neither
 : "${LORIKEET_NODE:?not in $node_env}" "${LORIKEET_ROLE:?not in $node_env}" "${LORIKEET_JOIN_PARAMETER:?not in $node_env}" "${AWS_REGION:?not in $node_env}"
+export AWS_DEFAULT_REGION=$AWS_REGION # the name that version 1 of the CLI knows
