@@ -222,6 +222,44 @@ class TestNames:
         assert seen == {"sql": SQL}
 
 
+class TestAnswering:
+    ROW = {"pod": "a", "digest": "1", "state": "Loaded"}
+
+    def told(self, called: str, version: int, /, *names: str, **more: Any) -> Body:
+        body = adapter(called, version, **more)
+        return {**body, "status": {"names": list(names), "replicas": [self.ROW]}}
+
+    def test_an_adapter_answers_to_the_names_that_its_status_says_while_it_is_loaded_somewhere(self) -> None:
+        index = Index()
+        index.put(LORAADAPTERS, self.told("sql", 1, "sql", "x"))
+        assert index.answering(b.NAMESPACE) == {"sql": {SQL}, "x": {SQL}}
+        index.put(LORAADAPTERS, {**adapter("sql", 2), "status": {"names": ["sql"], "replicas": []}})
+        assert index.answering(b.NAMESPACE) == {}
+
+    def test_a_deleted_one_answers_to_none_also_while_it_waits_for_somebody(self) -> None:
+        index = Index()
+        going = self.told("sql", 1, "sql")
+        going["metadata"]["deletionTimestamp"] = b.NOW
+        index.put(LORAADAPTERS, going)
+        assert index.answering(b.NAMESPACE) == {}
+        index.put(LORAADAPTERS, self.told("other", 2, "other"))
+        index.remove(LORAADAPTERS, Ref(b.NAMESPACE, "other"), 3)
+        assert index.answering(b.NAMESPACE) == {}
+
+    def test_whoever_asks_for_a_name_or_has_it_still_is_poked_when_another_begins_to_answer_to_it(self) -> None:
+        index = Index()
+        index.put(LORAADAPTERS, self.told("old", 1, "x"))
+        index.put(LORAADAPTERS, adapter("waits", 2, of="third-server", name="x"))
+        touched = index.put(LORAADAPTERS, self.told("new", 3, "x", of="llama", name="x"))
+        assert touched == {b.SERVER, OTHER_SERVER, Ref(b.NAMESPACE, "third-server")}
+
+    def test_one_that_answers_to_what_it_did_concerns_its_own_server_alone(self) -> None:
+        index = Index()
+        index.put(LORAADAPTERS, self.told("old", 1, "x"))
+        index.put(LORAADAPTERS, self.told("new", 2, "x", of="llama"))
+        assert index.put(LORAADAPTERS, self.told("new", 3, "x", of="llama")) == {OTHER_SERVER}
+
+
 @pytest.mark.parametrize("count", [4000])
 def test_a_start_with_thousands_of_adapters_is_not_quadratic(count: int) -> None:
     small, large = filled(count // 8), filled(count)

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from lorikeet.api.loraadapter import LoRAAdapterStatus
+from lorikeet.api.loraadapter import LoRAAdapterStatus, ReplicaState, State
 from lorikeet.api.ref import Ref
 from lorikeet.controller.index import WATCHED, Index
 from lorikeet.controller.loops import Loops
@@ -158,6 +158,17 @@ class TestTell:
 
     async def test_what_was_told_is_a_fact_for_the_next_pass_which_is_due_at_once(self, world: World) -> None:
         assert await self.tell(world) == 0.0
+
+    async def test_it_is_a_fact_for_another_server_too_whose_adapter_gave_up_a_name(
+        self, world: World, kube: ScriptedKube
+    ) -> None:
+        other, woken = Ref(b.NAMESPACE, "llama"), []
+        world.lines[other] = Lines(world, lambda: woken.append(other))
+        world.index.put(LORAADAPTERS, existing(b.adapter_body(Ref(b.NAMESPACE, "waits"), "llama", name="sql"), 2))
+        row = ReplicaState(pod="a", digest="1", state=State.LOADED)
+        status = LoRAAdapterStatus(names=("sql",), replicas=(row,))
+        await tell(b.SERVER, [Tell(LORAADAPTERS, SQL, "uid-sql", status, 0.0)], world)
+        assert woken == [other]
 
     async def test_a_write_that_changed_nothing_asks_for_no_further_pass(
         self, world: World, kube: ScriptedKube

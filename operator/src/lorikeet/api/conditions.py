@@ -15,6 +15,8 @@ class Kind(StrEnum):
 
     READY = "Ready"
     """What users wait for; derived from the others, so it cannot disagree with them."""
+    NAMED = "Named"
+    """Adapter: the public names it asks for are its own."""
     RESOLVED = "Resolved"
     """Adapter: the source names one immutable revision."""
     STAGED = "Staged"
@@ -36,6 +38,7 @@ class Reason(StrEnum):
 
     # good ends
     READY = "Ready"
+    NAMED = "Named"
     RESOLVED = "Resolved"
     STAGED = "Staged"
     COMPATIBLE = "Compatible"

@@ -151,7 +151,7 @@ class LoRAAdapterStatus(Shape):
     conditions: Annotated[
         tuple[Condition, ...],
         Field(
-            description="Ready, and what it is derived from: Resolved, Staged, Compatible, Placed, Loaded.",
+            description="Ready, and what it is derived from: Named, Resolved, Staged, Compatible, Placed, Loaded.",
             json_schema_extra=list_map("type"),
         ),
     ] = ()

@@ -23,6 +23,7 @@ _WAIT = "Wait; the message says for what."
 EXPLAINED: Mapping[Reason, Explanation] = MappingProxyType(
     {
         Reason.READY: Explanation("Everything asked for is so.", _NOTHING),
+        Reason.NAMED: Explanation("The public names it asks for are its own.", _NOTHING),
         Reason.RESOLVED: Explanation("The source names one immutable revision, shown in status.revision.", _NOTHING),
         Reason.STAGED: Explanation("The bytes are on each wanted replica's disk, complete and verified.", _NOTHING),
         Reason.COMPATIBLE: Explanation("The bytes are a LoRA that this server's model and flags can run.", _NOTHING),
@@ -52,7 +53,7 @@ EXPLAINED: Mapping[Reason, Explanation] = MappingProxyType(
             "Raise maxCpuLoras or spec.replicas to what the message names, or this adapter's spec.priority.",
         ),
         Reason.NAME_CONFLICT: Explanation(
-            "An older object of the namespace holds the public name.",
+            "An older object of the namespace holds a public name that this one asks for; it answers to its others.",
             "Choose another spec.name or alias, or delete the other object: this one then takes over.",
         ),
         Reason.NAME_RESERVED: Explanation(

@@ -5,12 +5,15 @@ from __future__ import annotations
 from lorikeet.api.conditions import Kind, Reason
 from lorikeet.controller.conditions import Finding, no, unknown, yes
 from lorikeet.controller.layout import Layout
+from lorikeet.controller.rights import names_of
 from lorikeet.controller.seen import Adapter, Seen
 
 
 def placed(adapter: Adapter, seen: Seen, layout: Layout) -> Finding:
     """The condition Placed."""
     name, server, place = adapter.ref.name, adapter.spec.model_server_ref.name, layout.place(adapter)
+    if not names_of(adapter, seen):
+        return unknown(Kind.PLACED, Reason.NAME_CONFLICT, "it has no name to answer to")
     if adapter.spec.replicas == 0:
         return no(Kind.PLACED, Reason.SCALED_TO_ZERO, f"adapter {name} asks for no replica: raise its spec.replicas")
     if not seen.replicas:

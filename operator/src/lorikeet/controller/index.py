@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from lorikeet.api.loraadapter import State
 from lorikeet.api.names import default_model_name
 from lorikeet.api.ref import Ref
 from lorikeet.controller.names import Claim, Names
@@ -54,6 +55,10 @@ class Index:
         """Public name → who holds it in `namespace` now."""
         return dict(self._names[namespace].holders)
 
+    def answering(self, namespace: str) -> dict[str, frozenset[Ref]]:
+        """Public name → the adapters of `namespace` that answer to it, as gateways were told."""
+        return dict(self._names[namespace].answering)
+
     def put(self, resource: Resource, body: Body) -> set[Ref]:
         """Take in an object unless a newer one is here, or was. Returns the servers whose pass this concerns."""
         ref = ref_of(body)
@@ -95,8 +100,11 @@ class Index:
             self._of[resource][after][ref] = None
         if before and not self._of[resource][before]:
             del self._of[resource][before]
-        claimants = self._names[ref.namespace].change(claims_of(resource, known), claims_of(resource, body))
-        moved = (self._server_of_adapter(claimant) for claimant in claimants)
+        names = self._names[ref.namespace]
+        concerned = names.change(claims_of(resource, known), claims_of(resource, body))
+        if resource == LORAADAPTERS:
+            concerned |= names.answer(ref, answers_of(known), answers_of(body))
+        moved = (self._server_of_adapter(each) for each in concerned)
         return {server for server in (before, after, *moved) if server}
 
     def _server_of_adapter(self, ref: Ref) -> Ref | None:
@@ -133,3 +141,12 @@ def claims_of(resource: Resource, body: Body | None) -> tuple[Claim, ...]:
         rank, names = 1, [spec.get("name") or meta["name"], *spec.get("aliases", ())]
     created = meta.get("creationTimestamp", "")
     return tuple(Claim(rank, created, meta.get("uid", ""), ref, name) for name in names)
+
+
+def answers_of(body: Body | None) -> frozenset[str]:
+    """The public names to which an adapter answers, as its status says; nothing answers to none."""
+    if body is None or "deletionTimestamp" in body["metadata"]:
+        return frozenset()
+    status = body.get("status", {})
+    serves = any(row.get("state") == State.LOADED for row in status.get("replicas", ()))
+    return frozenset(status.get("names", ())) if serves else frozenset()

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from lorikeet.api.wire import WantedAdapter
 from lorikeet.controller.placement import Place, Wish, place, replicas_needed, slots_needed
+from lorikeet.controller.rights import names_of
 from lorikeet.controller.rollout import Rollout, answering
 from lorikeet.controller.seen import Adapter, Replica, Seen
 from lorikeet.controller.shares import shares
@@ -73,7 +74,7 @@ def lay_out(seen: Seen) -> Layout:
 
 
 def _placed(seen: Seen, slots: int) -> Layout:
-    wishes = {_wish(adapter, seen): adapter for adapter in seen.adapters if holds_name(adapter, seen)}
+    wishes = {_wish(adapter, seen): adapter for adapter in seen.adapters if names_of(adapter, seen)}
     found = place(wishes, {replica.pod: replica.routed for replica in seen.replicas}, slots)
     used = max(found.used.values(), default=0)
     if not found.missing:
@@ -83,11 +84,6 @@ def _placed(seen: Seen, slots: int) -> Layout:
         pod: wishes[wish] for wish in sorted(wishes) for pod in found.places[wish.adapter].homes - wish.weightless
     }
     return Layout(found.places, slots, used, needed, holders, replicas_needed(wishes, slots))
-
-
-def holds_name(adapter: Adapter, seen: Seen) -> bool:
-    """Whether the adapter's main public name is its own."""
-    return seen.holders.get(adapter.public_name) == adapter.ref
 
 
 def _wish(adapter: Adapter, seen: Seen) -> Wish:

@@ -31,6 +31,8 @@ class Names:
         self._claims: dict[str, set[Claim]] = {}
         self.holders: dict[str, Ref] = {}
         """Public name → who holds it."""
+        self.answering: dict[str, frozenset[Ref]] = {}
+        """Public name → who answers to it, as gateways were told; for a moment also one that has given it up."""
 
     def change(self, gone: Iterable[Claim], new: Iterable[Claim]) -> set[Ref]:
         """Take claims out and in. Returns everybody who asks for a name that has changed hands."""
@@ -40,6 +42,16 @@ class Names:
         for claim in new - gone:
             self._claims.setdefault(claim.name, set()).add(claim)
         return {ref for name in sorted({claim.name for claim in gone ^ new}) for ref in self._settle(name)}
+
+    def answer(self, who: Ref, before: frozenset[str], after: frozenset[str]) -> set[Ref]:
+        """`who` answers to other names than before. Returns everybody who asks for one of those, or answers to it."""
+        moved: set[Ref] = set()
+        for name in sorted(before ^ after):
+            others = self.answering.pop(name, frozenset()) - {who}
+            if now := others | {who} if name in after else others:
+                self.answering[name] = now
+            moved |= others | {claim.holder for claim in self._claims.get(name, ())}
+        return moved
 
     def _settle(self, name: str) -> set[Ref]:
         claims, before = self._claims[name], self.holders.pop(name, None)

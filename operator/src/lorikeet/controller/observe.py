@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -28,10 +29,12 @@ def observe(ref: Ref, world: World) -> Seen:
     """The facts about server `ref`: objects from the index, replicas from their agents' lines."""
     lines = world.lines[ref]
     server = _server(ref, world, lines)
-    adapters = tuple(_adapters(ref, world, lines))
+    holders, answering = world.index.holders(ref.namespace), world.index.answering(ref.namespace)
+    adapters = tuple(_adapters(ref, holders, world, lines))
     lines.resolver.keep_only(_key(adapter) for adapter in adapters)
+    lines.lingering.keep_only(adapter.uid for adapter in adapters)
     replicas = _replicas(ref, server, world, lines)
-    return Seen(ref, server, adapters, replicas, world.index.holders(ref.namespace))
+    return Seen(ref, server, adapters, replicas, holders, answering)
 
 
 def _server(ref: Ref, world: World, lines: Lines) -> Server | None:
@@ -59,7 +62,7 @@ def _rendered(ref: Ref, world: World) -> dict[str, str]:
     }
 
 
-def _adapters(ref: Ref, world: World, lines: Lines) -> Iterator[Adapter]:
+def _adapters(ref: Ref, holders: Mapping[str, Ref], world: World, lines: Lines) -> Iterator[Adapter]:
     for body in world.index.of(LORAADAPTERS, ref):
         meta = body["metadata"]
         if "deletionTimestamp" in meta:
@@ -73,7 +76,9 @@ def _adapters(ref: Ref, world: World, lines: Lines) -> Iterator[Adapter]:
         key = key_of(meta["uid"], spec.source.uri, spec.source.credentials_key)
         answer, asking = lines.resolver.answer(key), lines.resolver.asking(key)
         created = meta["creationTimestamp"]
-        yield Adapter(ref_of(body), meta["uid"], meta["generation"], created, spec, told, answer, asking)
+        found = Adapter(ref_of(body), meta["uid"], meta["generation"], created, spec, told, answer, asking)
+        given_up = {name for name in set(told.names) - set(found.claims) if name not in holders}
+        yield replace(found, lingering=lines.lingering.still(found.uid, given_up))
 
 
 def _key(adapter: Adapter) -> tuple[str, str, str | None]:

@@ -23,4 +23,7 @@ async def reconcile(ref: Ref, world: World) -> float | None:
     plan = decide(seen, layout, world.installation)
     done = await carry_out(ref, plan, world)
     due = await tell(ref, report(seen, layout, done, world.now()), world)
-    return 0.0 if done.applied and not done.failed else due
+    if done.applied and not done.failed:
+        return 0.0
+    dues = (due, world.lines[ref].lingering.due())
+    return min((each for each in dues if each is not None), default=None)

@@ -11,7 +11,8 @@ from lorikeet.api.ref import engine_name
 from lorikeet.api.wire import AdapterState
 from lorikeet.controller.capacity import placed
 from lorikeet.controller.conditions import Finding, no, ready_from, unknown, written, yes
-from lorikeet.controller.layout import Layout, holds_name
+from lorikeet.controller.layout import Layout
+from lorikeet.controller.rights import named, names_of, told_names
 from lorikeet.controller.seen import Adapter, Replica, Seen
 from lorikeet.controller.versions import history, loaded, pinned_uri, served, wanted_entry
 
@@ -24,7 +25,7 @@ UNLOADABLE = frozenset({Reason.LOAD_FAILED, Reason.LOAD_TIMEOUT, Reason.ENGINE_U
 def adapter_status(adapter: Adapter, seen: Seen, layout: Layout, now: str) -> LoRAAdapterStatus:
     """The whole status, from facts alone but for transition times."""
     where = layout.replicas(adapter, seen)
-    version = served(adapter, seen.replicas, where) if holds_name(adapter, seen) else None
+    version = served(adapter, seen.replicas, where) if names_of(adapter, seen) else None
     rows = tuple(_rows(adapter, seen.replicas, layout))
     entry = next((entry for replica in where if (entry := wanted_entry(adapter, replica))), None)
     facts = version or entry
@@ -38,7 +39,7 @@ def adapter_status(adapter: Adapter, seen: Seen, layout: Layout, now: str) -> Lo
         digest=version.digest if version else "",
         engine_name=version.engine_name if version else "",
         history=history(adapter, version, now),
-        names=tuple(name for name in adapter.claims if seen.holders.get(name) == adapter.ref),
+        names=told_names(adapter, seen, serves=bool(answers)),
         rank=facts.rank if facts else 0,
         bytes=facts.bytes if facts else 0,
         desired_replicas=_desired(adapter, seen),
@@ -53,15 +54,15 @@ def _findings(adapter: Adapter, seen: Seen, layout: Layout, answers: Mapping[str
     failed = next((entry for entry in entries if entry.state is State.FAILED), None)
     has_slots = placed(adapter, seen, layout)
     steps = [
+        named(adapter, seen),
         _resolved(adapter, seen),
         _staged(adapter, where, entries, failed),
         _compatible(entries, failed),
         has_slots,
         _loaded(adapter, where, failed, has_slots),
     ]
-    named = _named(adapter, seen)
     everywhere = steps[-1].message
-    ready = named or ready_from(steps, yes(Kind.READY, Reason.READY, everywhere))
+    ready = _alone(adapter, seen) or ready_from(steps, yes(Kind.READY, Reason.READY, everywhere))
     if ready.status != "True":
         ready = replace(ready, message=ready.message + _meanwhile(adapter, entries, answers))
     return [ready, *steps]
@@ -76,23 +77,16 @@ def _meanwhile(adapter: Adapter, entries: Sequence[AdapterState], answers: Mappi
     return f"; version {others[0]} still answers" if len(others) == 1 else f"; versions {' and '.join(others)} answer"
 
 
-def _named(adapter: Adapter, seen: Seen) -> Finding | None:
-    """Why the adapter is not served at all, whatever its bytes."""
-    server, name = adapter.spec.model_server_ref.name, adapter.public_name
-    if seen.server is None:
-        text = (
-            f"adapter {adapter.ref.name} names server {server}, which is not in namespace {adapter.ref.namespace}: "
-            "create it or name another in spec.modelServerRef"
-        )
-        return no(Kind.READY, Reason.SERVER_NOT_FOUND, text)
-    holder = seen.holders.get(name)
-    if holder == adapter.ref or holder is None:
+def _alone(adapter: Adapter, seen: Seen) -> Finding | None:
+    """That there is no server, whatever else there is."""
+    if seen.server is not None:
         return None
-    if not holder.namespace:
-        text = f"name {name} is the base model's of {holder.name}: choose another spec.name"
-        return no(Kind.READY, Reason.NAME_RESERVED, text)
-    text = f"name {name} belongs to the older adapter {holder.name}: choose another spec.name or delete that one"
-    return no(Kind.READY, Reason.NAME_CONFLICT, text)
+    server = adapter.spec.model_server_ref.name
+    text = (
+        f"adapter {adapter.ref.name} names server {server}, which is not in namespace {adapter.ref.namespace}: "
+        "create it or name another in spec.modelServerRef"
+    )
+    return no(Kind.READY, Reason.SERVER_NOT_FOUND, text)
 
 
 def _resolved(adapter: Adapter, seen: Seen) -> Finding:

@@ -47,6 +47,8 @@ class Adapter:
     """What an agent answered last when asked for the source's revision."""
     asking: bool = False
     """Somebody is asking, now and again until there is an answer."""
+    lingering: frozenset[str] = frozenset()
+    """Names that it gave up a moment ago and nobody else asks for."""
 
     @property
     def public_name(self) -> str:
@@ -122,6 +124,8 @@ class Seen:
     replicas: tuple[Replica, ...] = ()
     holders: Mapping[str, Ref] = field(default_factory=dict)
     """Public name → the object of this namespace that holds it."""
+    answering: Mapping[str, frozenset[Ref]] = field(default_factory=dict)
+    """Public name → the adapters of this namespace that answer to it, as gateways were told."""
 
     @property
     def complete(self) -> bool:

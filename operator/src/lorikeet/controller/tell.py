@@ -28,7 +28,7 @@ async def tell(server: Ref, tells: Iterable[Tell], world: World) -> float | None
         if rest > 0:
             left.append(rest)
             continue
-        again = await _write(item, world)
+        again = await _write(server, item, world)
         if again != RETRY:
             del waiting[key]
         if again is not None:
@@ -36,11 +36,11 @@ async def tell(server: Ref, tells: Iterable[Tell], world: World) -> float | None
     return min(left, default=None)
 
 
-async def _write(item: Tell, world: World) -> float | None:
+async def _write(server: Ref, item: Tell, world: World) -> float | None:
     """One status, by server-side apply: we own what we say and nothing else. Returns seconds until the next pass.
 
-    What was told is a fact of the next pass (an old version goes once gateways were told of the new one), and its own
-    event wakes nobody, for it is known here before.
+    What was told is a fact of the next pass (an old version goes once gateways were told of the new one), also of other
+    servers' (a name goes once its new holder answers); its own event wakes nobody, for it is known here before.
     """
     world.lease.must_hold()
     known = world.index.get(item.resource, item.ref)
@@ -61,4 +61,7 @@ async def _write(item: Tell, world: World) -> float | None:
         log.info("%s %s: %s: %s", item.resource.kind, item.ref, item.turned.reason, item.turned.message)
     if item.warning:
         await world.events.tell(written, item.warning.reason, item.warning.message, "Warning")
+    for other in changed - {server}:
+        if other in world.lines:
+            world.lines[other].changed()
     return 0.0 if changed else None

@@ -13,6 +13,7 @@ import aiohttp
 from lorikeet.api import keys
 from lorikeet.api.ref import Ref
 from lorikeet.controller.index import Index
+from lorikeet.controller.lingering import Lingering
 from lorikeet.controller.links import Address, Link
 from lorikeet.controller.podspec import Installation
 from lorikeet.controller.resolver import Resolver
@@ -33,9 +34,11 @@ class Lines:
     """One server's lines: a link per pod, and the questions about its adapters' sources."""
 
     def __init__(self, world: World, changed: Callable[[], None]) -> None:
-        self._world, self._changed = world, changed
+        """`changed` has the server looked at soon."""
+        self._world, self.changed = world, changed
         self._links: dict[str, tuple[Link, asyncio.Task[None]]] = {}
         self.resolver = Resolver(self._answering, changed)
+        self.lingering = Lingering(world.clock)
         self.applied: dict[str, str] = {}
         """Kind → fingerprint last applied, for the one kind that we may not read back: the Secret."""
         self.waiting: dict[tuple[Resource, Ref], float] = {}
@@ -54,7 +57,7 @@ class Lines:
                 del self._links[pod]
         for pod, address in addresses.items():
             if pod not in self._links:
-                link = Link(self._world.session, address, self._changed, self._world.may_write, self._world.clock)
+                link = Link(self._world.session, address, self.changed, self._world.may_write, self._world.clock)
                 self._links[pod] = (link, asyncio.create_task(link.run(), name=f"link {pod}"))
 
     async def close(self) -> None:

@@ -86,13 +86,19 @@ def replica(name: str = "a", *entries: AdapterState, **more: Any) -> Replica:
 
 
 def seen(adapters: Sequence[Adapter], replicas: Sequence[Replica], of: Server | None = None) -> Seen:
-    """A pass in which each adapter holds the names it claims, the first claim of a name winning."""
+    """A pass in which each adapter holds the names it claims, the first claim of a name winning, and answers to those
+    that its status says."""
     found = of or server()
     holders: dict[str, Ref] = {model_name(found.spec): Ref("", f"ModelServer {found.ref.name}")}
     for each in sorted(adapters, key=lambda each: (each.created, each.uid)):
         for name in each.claims:
             holders.setdefault(name, each.ref)
-    return Seen(found.ref, found, tuple(adapters), tuple(replicas), holders)
+    answering: dict[str, frozenset[Ref]] = {}
+    for each in adapters:
+        if any(row.state is State.LOADED for row in each.told.replicas):
+            for name in each.told.names:
+                answering[name] = answering.get(name, frozenset()) | {each.ref}
+    return Seen(found.ref, found, tuple(adapters), tuple(replicas), holders, answering)
 
 
 def server_body(ref: Ref = SERVER, **spec: Any) -> Body:
