@@ -1,0 +1,4 @@
+output "nodes" {
+  description = "Node name → what modules/node tells of it."
+  value       = module.node
+}
