@@ -176,6 +176,14 @@ def test_nothing_is_said_before_every_ready_replica_was_asked() -> None:
     assert tells(b.seen([b.adapter()], [unasked])) == ()
 
 
+def test_gateways_hear_of_replicas_before_they_hear_who_is_ready_on_them() -> None:
+    lost = b.adapter(
+        "lost", told=status_of(b.adapter("lost"), b.seen([b.adapter("lost")], [b.replica("a", b.entry("lost"))]))
+    )
+    seen = b.seen([b.adapter("found"), lost], [b.replica("a", b.entry("found"))])
+    assert [tell.ref.name for tell in tells(seen)] == ["lost", b.SERVER.name, "found"]
+
+
 def test_a_server_counts_its_replicas_and_names_the_trouble() -> None:
     problem = Problem(reason=Reason.UNSCHEDULABLE, message="pod b finds no node: Insufficient nvidia.com/gpu")
     seen = b.seen([], [b.replica("a"), b.replica("b", ready=False, state=None, problem=problem)])

@@ -14,7 +14,7 @@ from lorikeet.controller.conditions import UNDER_WAY
 from lorikeet.controller.layout import Layout
 from lorikeet.controller.report_adapter import adapter_status
 from lorikeet.controller.report_server import server_status
-from lorikeet.controller.seen import Seen
+from lorikeet.controller.seen import Adapter, Seen, Server
 from lorikeet.kube.resource import LORAADAPTERS, MODELSERVERS, Resource
 
 AT_ONCE, SOON, LATER = 0.0, 0.1, 1.0
@@ -47,17 +47,28 @@ def report(seen: Seen, layout: Layout, done: Done, now: str) -> tuple[Tell, ...]
 
 
 def _tells(seen: Seen, layout: Layout, done: Done, now: str) -> Iterator[Tell]:
+    """In the order in which it may be heard: who is Ready no more, then where requests may go, then who is Ready.
+
+    A gateway that hears the next before the last never finds a Ready adapter on replicas that it does not know yet.
+    """
     statuses = [(adapter, adapter_status(adapter, seen, layout, now)) for adapter in seen.adapters]
+    ready = [told for told in statuses if is_true(told[1].conditions, Kind.READY)]
+    yield from _adapter_tells(told for told in statuses if not is_true(told[1].conditions, Kind.READY))
+    if seen.server is not None:
+        told = server_status(seen.server, seen, layout, len(ready), done, now)
+        yield from _server_tell(seen.server, told)
+    yield from _adapter_tells(ready)
+
+
+def _adapter_tells(statuses: Iterable[tuple[Adapter, LoRAAdapterStatus]]) -> Iterator[Tell]:
     for adapter, status in statuses:
         if status != adapter.told:
             delay = _adapter_delay(adapter.told, status)
             turned = _turned(adapter.told.conditions, status.conditions)
             yield Tell(LORAADAPTERS, adapter.ref, adapter.uid, status, delay, turned)
-    server = seen.server
-    if server is None:
-        return
-    ready = sum(is_true(status.conditions, Kind.READY) for _, status in statuses)
-    told = server_status(server, seen, layout, ready, done, now)
+
+
+def _server_tell(server: Server, told: ModelServerStatus) -> Iterator[Tell]:
     if told != server.told:
         delay = _server_delay(server.told, told)
         yield Tell(MODELSERVERS, server.ref, server.uid, told, delay, _turned(server.told.conditions, told.conditions))
