@@ -54,45 +54,6 @@ async def test_a_model_that_cannot_be_fetched_is_said_and_startup_waits(replica:
     assert (await replica.call("GET", "/startupz", token=""))[0] == 503
 
 
-async def test_a_restarted_agent_uses_model_and_files_again_without_the_hub(replica: Replica) -> None:
-    uri = replica.publish("acme/pirate")
-    await replica.want(pirate(uri))
-    await replica.row("pirate", "Loaded")
-    token = (replica.folder / "run/control-token").read_text()
-    await replica.stop_agent()
-    replica.hub.requests.clear()
-    await replica.start_agent()
-    await replica.row("pirate", "Loaded")
-    await replica.until(lambda state: state.model.ready)
-    assert replica.hub.requests == []
-    assert (replica.folder / "run/control-token").read_text() == token
-
-
-async def test_a_crashed_engine_gets_its_adapters_back_without_an_operator(replica: Replica) -> None:
-    await replica.want(pirate(replica.publish("acme/pirate")), poet(replica.publish("acme/poet", rank=4)))
-    before = await replica.until(lambda state: state.settled)
-    await replica.engine.crash()
-    gone = await replica.until(lambda state: state.engine == "Unreachable")
-    assert states(gone) == [("pirate", "Staged"), ("poet", "Staged")]
-    assert not gone.settled
-    assert not await replica.takes_traffic()
-    await replica.engine.start()
-    back = await replica.until(lambda state: state.settled and state.boot not in ("", before.boot))
-    assert states(back) == [("pirate", "Loaded"), ("poet", "Loaded")]
-    assert replica.loaded() == sorted(row.engine_name for row in before.adapters)
-    assert await replica.takes_traffic()
-
-
-async def test_engine_and_agent_restarted_together_serve_the_persisted_set(replica: Replica) -> None:
-    await replica.want(pirate(replica.publish("acme/pirate")))
-    await replica.row("pirate", "Loaded")
-    await replica.stop_agent()
-    await replica.engine.restart()
-    await replica.start_agent()
-    state = await replica.until(lambda state: state.settled)  # though no operator speaks
-    assert states(state) == [("pirate", "Loaded")]
-
-
 async def test_a_new_version_is_loaded_before_the_old_one_is_dropped(replica: Replica) -> None:
     old, new = replica.publish("acme/pirate", "v1"), replica.publish("acme/pirate", "v2")
     await replica.want(pirate(old))

@@ -100,6 +100,12 @@ ROWS: list[tuple[str, Seen, list[Action]]] = [
     ("nothing while enough have no answer", replace(MISSING, calling={f"{n}@1": Call(0.0) for n in range(4)}), []),
     ("never two calls of one name", replace(MISSING, calling={NA: Call(0.0, DA)}), []),
     ("what failed less goes first", replace(CALM, listed={}, failures={A: failed(0.0, 3)}), [Load(B, NB, RB)]),
+    ("the hottest goes first", replace(CALM, listed={}, hottest=("c", "b")), [Load(B, NB, RB)]),
+    (
+        "the hottest waits when it failed",
+        replace(CALM, listed={}, hottest=("b",), failures={B: failed(0.0)}),
+        [Load(A, NA, RA)],
+    ),
     ("no load without an engine", replace(CALM, listed=None), []),
     ("no second load before the list is read again", replace(CALM, listed={NB: RB}, unchecked=frozenset({NA})), []),
     ("an unwanted one starts to drain", LESS, [Drain(NB)]),

@@ -161,14 +161,25 @@ def test_the_wanted_set_is_the_old_or_the_new_one(tmp_path: Path) -> None:
         assert Store(root).open().wanted in (OLD, NEW)
 
 
+def test_the_hottest_are_the_old_or_the_new_ones(tmp_path: Path) -> None:
+    roots = killed_at_each_step(
+        tmp_path,
+        lambda store: store.remember_hottest(("a", "b")),
+        lambda store: store.remember_hottest(("b", "a")),
+    )
+    for root in roots:
+        assert Store(root).open().hottest in (("a", "b"), ("b", "a"))
+
+
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"uri": 5, "adapters": 5}', b"\xff"])
 def test_a_damaged_pin_is_dropped_and_a_damaged_set_is_none(tmp_path: Path, damage: bytes) -> None:
     staged = bring(opened(Store(tmp_path)))
     for path in (tmp_path / "pins").iterdir():
         path.write_bytes(damage)
     (tmp_path / "wanted.json").write_bytes(damage)
+    (tmp_path / "hottest.json").write_bytes(damage)
     found = Store(tmp_path).open()
-    assert (found.staged, found.wanted) == ({}, None)
+    assert (found.staged, found.wanted, found.hottest) == ({}, None, ())
     assert found.digests == {staged.digest}
     assert list((tmp_path / "pins").iterdir()) == []
 

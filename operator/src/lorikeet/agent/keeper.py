@@ -40,6 +40,8 @@ class Pace:
     """Between looks when nothing happens."""
     busy: float = 0.25
     """Between looks when the engine is away or something is on its way out."""
+    note: float = 60.0
+    """Between two writes of which adapters are the hottest."""
     operator: float = 30.0
     """Without a word from an operator the persisted set counts as wanted."""
     tries: int = 8
@@ -81,11 +83,15 @@ class Keeper:
         self._wake = asyncio.Event()
         self._looked_at, self._tell_at, self._untold = clock(), clock(), False
         self._minds_requests = False
+        self._hottest: tuple[str, ...] = ()
+        self._noted_at = float("-inf")
         self._in_service = ""  # the boot that was settled once
 
     async def open(self) -> None:
         """Take over what is on the volume. Raises OSError."""
-        self._memory.found(await asyncio.to_thread(self._stock.store.open))
+        found = await asyncio.to_thread(self._stock.store.open)
+        self._memory.found(found)
+        self._hottest = found.hottest
 
     async def want(self, wanted: Wanted) -> None:
         """From now on serve this, and nothing else; persisted when it returns. Raises Superseded, OSError."""
@@ -123,10 +129,7 @@ class Keeper:
         self._wake.clear()
         if await self._sight.look(self._minds_requests):
             self._memory.new_boot()
-        hung = self._sight.boot if self._sight.hung else ""
-        if hung != self._condemned:
-            await asyncio.to_thread(self._condemn, hung)
-            self._condemned = hung
+        await self._note()
         self._looked_at = self._clock()
         seen, policy = self._seen(), self._pace.policy
         actions = decide(seen, policy)
@@ -142,6 +145,22 @@ class Keeper:
             self._untold = False
         else:
             self._untold = True
+
+    async def _note(self) -> None:
+        """Pass on and write down what is new in what was seen; what the disk refuses must not stop the loop."""
+        hung = self._sight.boot if self._sight.hung else ""
+        now, heat = self._clock(), self._memory.heat
+        if self._sight.busy is not None:
+            heat.saw(now, {name.rpartition("@")[0] for name in self._sight.busy})
+        try:
+            if hung != self._condemned:
+                await asyncio.to_thread(self._condemn, hung)
+                self._condemned = hung
+            if heat.order != self._hottest and now - self._noted_at >= self._pace.note:
+                self._hottest, self._noted_at = heat.order, now
+                await asyncio.to_thread(self._stock.store.remember_hottest, self._hottest)
+        except OSError as error:
+            log.warning("the agent's volumes: %s", error)
 
     async def _pause(self) -> None:
         hurry = self._sight.listed is None or self._sight.stale or self._minds_requests
@@ -183,6 +202,7 @@ class Keeper:
             on_disk=frozenset(memory.on_disk),
             held=memory.held(),
             hung=self._sight.hung,
+            hottest=memory.heat.order,
             told=memory.told,
             may_fetch=self._stock.model.state.ready,
         )

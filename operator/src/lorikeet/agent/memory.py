@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
+from lorikeet.agent.heat import Heat
 from lorikeet.agent.seen import Balk, Failure, Key
 from lorikeet.agent.store import Found, Staged
 from lorikeet.api.conditions import Problem, Reason
@@ -29,6 +30,7 @@ class Memory:
         """By URI: all that is verified on disk."""
         self.on_disk: set[str] = set()
         self.failures: dict[Key, Failure] = {}
+        self.heat = Heat()
         self.balks: dict[str, Balk] = {}
         """By engine name or digest."""
         self.draining: dict[str, float] = {}
@@ -40,6 +42,7 @@ class Memory:
     def found(self, found: Found) -> None:
         """Take over what an earlier life left on the volume."""
         self.pins, self.on_disk = dict(found.staged), set(found.digests)
+        self.heat = Heat(found.hottest)
         if found.wanted is not None:
             self.take(found.wanted)
 

@@ -83,7 +83,10 @@ def displacements(seen: Seen, policy: Policy) -> Iterator[Unload]:
 
 
 def loads(seen: Seen, policy: Policy) -> Iterator[Load]:
-    """Those that failed least often first, so that one that hangs each time cannot keep the others waiting."""
+    """Those that failed least often first, so that one that hangs each time cannot keep the others waiting.
+
+    Among these the hottest: they are what a new life of the engine is asked for at once.
+    """
     wanted = seen.targets
     for key in by_attempts(seen, (key for key in wanted.values() if seen.due(key))):
         name = seen.name(key)
@@ -153,10 +156,11 @@ def making_room(seen: Seen) -> bool:
 
 
 def by_attempts(seen: Seen, keys: Iterable[Key]) -> list[Key]:
-    """What shall be loaded first; then what failed least often."""
+    """What shall be loaded first; then what failed least often; then what is asked for most."""
 
-    def attempts(key: Key) -> int:
+    def rank(key: Key) -> tuple[bool, int, int, Key]:
         failure = seen.failures.get(key)
-        return failure.attempts if failure is not None else 0
+        attempts = failure.attempts if failure is not None else 0
+        return not seen.loads(key), attempts, seen.place.get(key.adapter, len(seen.place)), key
 
-    return sorted(keys, key=lambda key: (not seen.loads(key), attempts(key), key))
+    return sorted(keys, key=rank)

@@ -60,6 +60,8 @@ class Seen:
     wanted: Mapping[Key, WantedAdapter] = field(default_factory=dict)
     staged: Mapping[Key, Staged] = field(default_factory=dict)
     failures: Mapping[Key, Failure] = field(default_factory=dict)
+    hottest: tuple[str, ...] = ()
+    """Adapters' names, those asked for most first."""
     listed: Mapping[str, str] | None = None
     """Engine name → folder, as the engine says; None while it does not say."""
     busy: frozenset[str] | None = frozenset()
@@ -118,6 +120,11 @@ class Seen:
         """Engine name → the version that shall be loaded under it."""
         keys = (key for key in sorted(self.wanted) if self.loads(key))
         return {name: key for key in keys if (name := self.name(key)) is not None}
+
+    @cached_property
+    def place(self) -> Mapping[str, int]:
+        """Adapter → its place among the hottest."""
+        return {adapter: place for place, adapter in enumerate(self.hottest)}
 
     @cached_property
     def _loading(self) -> frozenset[str]:

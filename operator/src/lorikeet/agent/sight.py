@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Literal
 
+from lorikeet.agent.heat import SAMPLE
 from lorikeet.agent.pulse import Pulse, Rhythm
 from lorikeet.engine.client import Boot, EngineClient
 from lorikeet.engine.errors import EngineError
@@ -33,7 +34,7 @@ class Sight:
         """Engine names with requests in flight; None where the last look was not at them."""
         self._unchecked: dict[str, float] = {}
         self._stale = True
-        self._checked_at = self._listed_at = self._answered_at = float("-inf")
+        self._checked_at = self._listed_at = self._answered_at = self._measured_at = float("-inf")
         self._list_took = 0.0
 
     @property
@@ -105,10 +106,11 @@ class Sight:
         """Raises EngineError."""
         self.busy = None
         now, quiet_for = self._clock(), self._life.quiet_for
-        if not (requests or self._pulse.due(now, quiet_for)):
+        sample = self._life.in_flight > 0 and now - self._measured_at >= SAMPLE
+        if not (requests or sample or self._pulse.due(now, quiet_for)):
             return
         seen = await self._engine.metrics()
-        self.busy = seen.busy
+        self.busy, self._measured_at = seen.busy, now
         was = self._pulse.hung
         self._pulse.beat(now, quiet_for, seen.work)
         if self._pulse.hung:

@@ -4,6 +4,7 @@
     pins/<uri hash>.json  what a source turned out to be: its digest, rank and size
     incoming/             fetches under way and folders on their way out; worth nothing after a restart
     wanted.json           the last wanted set
+    hottest.json          which adapters were asked for most, roughly; worth nothing but time
 
 A folder gets its name under store/ by one rename after its bytes are on disk, and loses it by one rename before any
 byte goes, so whatever has a digest for a name is whole, wherever the process was killed.
@@ -42,6 +43,14 @@ class Found:
     staged: dict[str, Staged]
     """By URI."""
     digests: frozenset[str]
+    hottest: tuple[str, ...] = ()
+    """Adapters' names."""
+
+
+class Hottest(Shape):
+    """Adapters' names, those asked for most first."""
+
+    adapters: tuple[str, ...]
 
 
 class Store:
@@ -50,7 +59,8 @@ class Store:
     def __init__(self, root: Path, disk: Disk | None = None) -> None:
         self._disk = disk or Disk()
         self.folder = root / "store"
-        self._pins, self._incoming, self._wanted = root / "pins", root / "incoming", root / "wanted.json"
+        self._pins, self._incoming = root / "pins", root / "incoming"
+        self._wanted, self._hottest = root / "wanted.json", root / "hottest.json"
 
     def open(self) -> Found:
         """Make the folders, drop leftovers of interrupted work, and say what is there."""
@@ -65,7 +75,8 @@ class Store:
                 self._disk.remove(path)
             else:
                 staged[pin.uri] = pin
-        return Found(read(Wanted, self._wanted), staged, digests)
+        hottest = read(Hottest, self._hottest)
+        return Found(read(Wanted, self._wanted), staged, digests, hottest.adapters if hottest is not None else ())
 
     def path(self, digest: str) -> Path:
         """Where the bytes of `digest` are, or would be."""
@@ -107,6 +118,10 @@ class Store:
     def remember(self, wanted: Wanted) -> None:
         """Persist the wanted set: whole or not at all."""
         self._disk.replace(self._wanted, wanted.model_dump_json().encode())
+
+    def remember_hottest(self, adapters: tuple[str, ...]) -> None:
+        """Persist them: whole or not at all."""
+        self._disk.replace(self._hottest, Hottest(adapters=adapters).model_dump_json().encode())
 
     def _pin(self, uri: str) -> Path:
         return self._pins / f"{hashlib.sha256(uri.encode()).hexdigest()[:32]}.json"
