@@ -7,6 +7,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 UV_VERSION := 0.13.9
+SLOW := integration or vllm or e2e or terraform or aws or faults or bench
 PYTEST = $(PY) -m pytest -c operator/pyproject.toml --rootdir .
 PYTHON = operator tests models terraform/tools/aws-server cluster-setup/local/toolchain/terraform-provider-aws/reduce
 SHELL_SCRIPTS = git grep -lE '^\#!/usr/bin/env bash' -- . ; git ls-files '*.sh' .ci
@@ -49,14 +50,14 @@ types: venv
 	@echo "types: ok"
 
 unit: venv
-	@$(PYTEST) -q -n 2 -m "not integration and not vllm and not e2e" tests
+	@$(PYTEST) -q -n 2 -m "not ($(SLOW))" tests
 
 generate: venv ## Write the CRDs and docs that come from the models
 	@$(PY) -m lorikeet.api.crd --write
 
 # --- prove it ---------------------------------------------------------------------------------------------------------
-.PHONY: test integration vllm-test e2e
-test: check integration vllm-test e2e ## Everything this project promises, shown
+.PHONY: test integration vllm-test e2e terraform-test e2e-aws
+test: check integration terraform-test vllm-test e2e e2e-aws ## Everything this project promises, shown
 
 integration: venv toolchain
 	@echo "integration: a real etcd and kube-apiserver"
@@ -69,6 +70,14 @@ vllm-test: venv vllm models
 e2e: venv toolchain
 	@echo "e2e: a real cluster, with the engine simulator"
 	@$(PYTEST) -q -m e2e tests
+
+terraform-test: venv terraform-tools ## The Terraform configurations, applied to a server that answers like AWS
+	@echo "terraform: the real provider against moto"
+	@$(PYTEST) -q -n 2 --dist loadfile -m terraform tests
+
+e2e-aws: venv toolchain terraform-tools ## docs/aws.md, command by command: hosts that Terraform makes, until an adapter answers
+	@echo "e2e-aws: docs/aws.md from top to bottom"
+	@$(PYTEST) -q -s -m aws tests
 
 # --- what the above needs ---------------------------------------------------------------------------------------------
 .PHONY: venv lock toolchain terraform-tools vllm models images

@@ -19,7 +19,6 @@ pytestmark = [pytest.mark.aws, pytest.mark.timeout(2400)]
 ROOT = Path(__file__).parents[2]
 REHEARSAL = ROOT / "tests/e2e/rehearsal"
 NETWORK = "10.208.0"
-PATH_STYLE = 'provider "aws" {\n  s3_use_path_style = true # the stand-in has no name for each bucket\n}\n'
 
 
 @pytest.fixture
@@ -29,18 +28,18 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     cluster["LORIKEET_CACHE"] = os.environ.get("LORIKEET_CACHE") or f"{Path.home()}/.cache/lorikeet"
     try:
         subprocess.run([REHEARSAL / "cloud", "open"], env=cluster, check=True)
-        with account(tmp_path / "moto.log", host=f"{NETWORK}.1") as moto:
+        with account(tmp_path / "moto.log") as moto:
             yield cluster | settings(moto, cluster["LORIKEET_CACHE"])
     finally:
         subprocess.run([REHEARSAL / "cloud", "close"], env=cluster, check=True)
 
 
 def settings(moto: Account, cache: str) -> dict[str, str]:
+    """What commands find; only Terraform needs the stand-in as its proxy as well, and the shim around it says so."""
     return {
-        **moto.environment,
+        **{name: value for name, value in moto.environment.items() if name != "HTTP_PROXY"},
         "PATH": f"{REHEARSAL}/bin:{cache}/bin:{cache}/terraform-tools/bin:{os.environ['PATH']}",
         "REHEARSAL_REGISTRY": f"{NETWORK}.1:5000",
-        "TF_CLI_ARGS_init": "-backend-config=use_path_style=true",
     }
 
 
@@ -52,8 +51,6 @@ def work_tree(tmp_path: Path) -> Path:
     copied(ROOT, tree)
     for part in ("charts", "manifests", "demo"):
         shutil.copytree(ROOT / part, tree / part)
-    (tree / "terraform/bootstrap/rehearsal_override.tf").write_text(PATH_STYLE)
-    (tree / "terraform/envs/g4dn/rehearsal_override.tf").write_text(PATH_STYLE)
     return tree
 
 
