@@ -79,6 +79,10 @@ e2e-aws: venv toolchain terraform-tools ## docs/aws.md, command by command: host
 	@echo "e2e-aws: docs/aws.md from top to bottom"
 	@$(PYTEST) -q -s -m aws tests
 
+.PHONY: faults
+faults: venv toolchain ## Every fault at every side effect, about an hour; PLAN='<id> <id>' for some; a report in build/faults
+	@LORIKEET_FAULT_PLANS="$(PLAN)" $(PYTEST) -q -s -m faults tests/faults
+
 # --- what the above needs ---------------------------------------------------------------------------------------------
 .PHONY: venv lock toolchain terraform-tools vllm models images
 venv: $(VENV)/.stamp ## The Python environment, from hash-locked requirements

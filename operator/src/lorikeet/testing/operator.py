@@ -28,13 +28,15 @@ QUICK = Terms(duration=3.0, renew=2.0, retry=0.2)
 
 
 @contextlib.asynccontextmanager
-async def operator(kubeconfig: Path, namespace: str, holder: str = "operator-1") -> AsyncIterator[World]:
+async def operator(
+    kubeconfig: Path, namespace: str, holder: str = "operator-1", terms: Terms = QUICK
+) -> AsyncIterator[World]:
     """Everything `lorikeet-operator` runs but its health port, watching `namespace`, its lease there too."""
     async with await Kube.connect(kubeconfig) as kube, aiohttp.ClientSession() as session:
         world = World(
             kube=kube,
             index=Index(),
-            lease=Lease(kube, Ref(namespace, "lorikeet-operator"), holder, time.monotonic, QUICK),
+            lease=Lease(kube, Ref(namespace, "lorikeet-operator"), holder, time.monotonic, terms),
             events=Events(kube, holder),
             installation=builders.installation(),
             session=session,
@@ -55,14 +57,14 @@ async def operator(kubeconfig: Path, namespace: str, holder: str = "operator-1")
                 await world.lease.release()
 
 
-async def add_pod(kube: Kube, server: Ref, name: str, ip: str) -> None:
-    """Make a ready pod of `server`, as its Deployment and a kubelet would."""
+async def add_pod(kube: Kube, server: Ref, name: str, ip: str, *, ready: bool = True) -> None:
+    """Make a pod of `server` that runs, as its Deployment and a kubelet would."""
     body = builders.pod_body(server, name)
     with contextlib.suppress(NotFound):
         deployment = await kube.get(DEPLOYMENTS, Ref(server.namespace, child_name(server)))
         body["metadata"]["annotations"] = deployment["spec"]["template"]["metadata"]["annotations"]
     await kube.create(PODS, body)
-    await set_pod_status(kube, Ref(server.namespace, name), builders.ready_status(ip))
+    await set_pod_status(kube, Ref(server.namespace, name), builders.ready_status(ip, ready))
 
 
 async def set_pod_status(kube: Kube, pod: Ref, status: Body) -> None:
