@@ -194,6 +194,11 @@ class TestMoving:
         assert holds(found)[old] == {"1": True}
         assert holds(told(found))[old] == {"1": False}
 
+    def test_what_is_only_kept_on_the_disk_of_a_replica_it_left_is_not_told(self) -> None:
+        found, old, new = self.moved()
+        left = replace(found, replicas=(b.replica(old, KEPT), b.replica(new, OLD)))
+        assert [row.pod for row in told(left).adapters[0].told.replicas] == [new]
+
     def test_also_beyond_the_slots_where_nobody_else_answers(self) -> None:
         found, old, new = self.moved(slots=1)
         taken = b.adapter("taken")

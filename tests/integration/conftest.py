@@ -5,12 +5,16 @@ from __future__ import annotations
 import gc
 import itertools
 import warnings
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from lorikeet.controller.world import World
 from lorikeet.testing.apiserver import ApiServer, api_server
+from lorikeet.testing.operator import operator
+from lorikeet.testing.place import Place
+from lorikeet.testing.place import place as a_place
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,3 +51,17 @@ def namespace(api: ApiServer, namespace_names: Iterator[str]) -> str:
     name = next(namespace_names)
     api.kubectl("create", "namespace", name)
     return name
+
+
+@pytest.fixture
+async def place(api: ApiServer, namespace: str) -> AsyncIterator[Place]:
+    """The namespace, with what a test puts into it."""
+    async with a_place(api.kubeconfig, namespace) as found:
+        yield found
+
+
+@pytest.fixture
+async def world(api: ApiServer, namespace: str) -> AsyncIterator[World]:
+    """An operator in the namespace."""
+    async with operator(api.kubeconfig, namespace) as found:
+        yield found

@@ -2,100 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import TypeVar
 
 import pytest
 
 from lorikeet.api.conditions import Problem, Reason
-from lorikeet.api.keys import Purpose, derive
-from lorikeet.api.loraadapter import LoRAAdapterStatus
 from lorikeet.api.ref import Ref
 from lorikeet.controller.workload import child_name
-from lorikeet.controller.world import World
 from lorikeet.kube.client import Kube
 from lorikeet.kube.errors import NotFound
 from lorikeet.kube.resource import DEPLOYMENTS, LORAADAPTERS, MODELSERVERS, PODS, SECRETS, SERVICES
 from lorikeet.testing import builders as b
-from lorikeet.testing.agent import ScriptedAgent
 from lorikeet.testing.apiserver import ApiServer
-from lorikeet.testing.operator import add_pod, operator, set_pod_status, status_of
-
-T = TypeVar("T")
-# Agents listen on a fixed port, each on an address of its own; runs beside each other use different ones.
-ADDRESSES: Iterator[str] = (f"127.6.{os.getpid() % 250}.{number}" for number in range(1, 250))
-
-
-async def until(look: Callable[[], Awaitable[T]], good: Callable[[T], bool], seconds: float = 20.0) -> T:
-    """What `look` finds once it is `good`."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = await look()
-        if good(found):
-            return found
-        assert time.monotonic() < deadline, f"still {found!r} after {seconds} s"
-        await asyncio.sleep(0.02)
-
-
-class Place:
-    """A namespace with an operator, a server, and as many scripted replicas as a test adds."""
-
-    def __init__(self, kube: Kube, namespace: str) -> None:
-        self.kube = kube
-        self.server = Ref(namespace, b.SERVER.name)
-        self.agents: dict[str, ScriptedAgent] = {}
-
-    async def create_server(self, **spec: object) -> None:
-        await self.kube.create(MODELSERVERS, b.server_body(self.server, **spec))
-
-    async def add_replica(self, name: str) -> ScriptedAgent:
-        body = await self.kube.get(MODELSERVERS, self.server)
-        token = derive(b.installation().root_key, Purpose.AGENT, self.server, body["metadata"]["uid"])
-        agent = ScriptedAgent(next(ADDRESSES), token)
-        await agent.__aenter__()
-        self.agents[name] = agent
-        await add_pod(self.kube, self.server, name, agent.ip)
-        return agent
-
-    async def create_adapter(self, name: str, /, **spec: object) -> Ref:
-        ref = Ref(self.server.namespace, name)
-        await self.kube.create(LORAADAPTERS, b.adapter_body(ref, **spec))
-        return ref
-
-    async def change(self, adapter: Ref, **spec: object) -> None:
-        body = await self.kube.get(LORAADAPTERS, adapter)
-        body["spec"] |= spec
-        await self.kube.update(LORAADAPTERS, body)
-
-    async def adapter_until(self, adapter: Ref, good: Callable[[LoRAAdapterStatus], bool]) -> LoRAAdapterStatus:
-        return await until(lambda: status_of(self.kube, adapter), good)
-
-
-def is_ready(status: LoRAAdapterStatus) -> bool:
-    return any(each.type == "Ready" and each.status == "True" for each in status.conditions)
-
-
-def because(reason: str) -> Callable[[LoRAAdapterStatus], bool]:
-    return lambda status: any(each.type == "Ready" and each.reason == reason for each in status.conditions)
-
-
-@pytest.fixture
-async def place(api: ApiServer, namespace: str) -> AsyncIterator[Place]:
-    async with await Kube.connect(api.kubeconfig) as kube:
-        found = Place(kube, namespace)
-        yield found
-        for agent in found.agents.values():
-            await agent.__aexit__(None, None, None)
-
-
-@pytest.fixture
-async def world(api: ApiServer, namespace: str) -> AsyncIterator[World]:
-    async with operator(api.kubeconfig, namespace) as found:
-        yield found
+from lorikeet.testing.operator import operator, set_pod_status
+from lorikeet.testing.place import Place, because, is_ready, until, value
 
 
 @pytest.mark.usefixtures("world")
@@ -127,7 +48,7 @@ class TestOneAdapter:
         old = await place.adapter_until(sql, is_ready)
         await place.change(sql, source={"uri": b.source_uri("sql", b.COMMIT_2)})
         new = await place.adapter_until(sql, lambda found: is_ready(found) and found.engine_name != old.engine_name)
-        await until(lambda: _value(agent.loaded()), lambda names: names == {new.engine_name})
+        await until(lambda: value(agent.loaded()), lambda names: names == {new.engine_name})
         sets = [{entry.uri.rsplit("@")[-1] for entry in push.adapters if entry.load} for push in agent.pushes]
         assert [found for found, _ in itertools.groupby(sets) if found] == [
             {b.COMMIT_1},
@@ -143,7 +64,7 @@ class TestOneAdapter:
         await place.kube.delete(LORAADAPTERS, sql)
         with pytest.raises(NotFound):
             await place.kube.get(LORAADAPTERS, sql)
-        await until(lambda: _value(agent.loaded()), lambda names: names == set())
+        await until(lambda: value(agent.loaded()), lambda names: names == set())
 
     async def test_a_broken_one_says_why_and_harms_no_other(self, place: Place) -> None:
         await place.create_server()
@@ -176,7 +97,7 @@ class TestOneAdapter:
         hung, fine = await place.add_replica("a"), await place.add_replica("b")
         hung.deaf = True
         await place.create_adapter("sql")
-        await until(lambda: _value(fine.loaded()), bool)
+        await until(lambda: value(fine.loaded()), bool)
 
     async def test_the_younger_of_two_takes_over_a_name_when_the_older_goes(self, place: Place) -> None:
         await place.create_server()
@@ -280,7 +201,7 @@ class TestOperators:
         namespace = place.server.namespace
         await place.create_server()
         async with operator(api.kubeconfig, namespace, "second-to-come") as second:
-            await until(lambda: _value(second.lease.held), bool)
+            await until(lambda: value(second.lease.held), bool)
             async with operator(api.kubeconfig, namespace, "waits") as waits:
                 agent = await place.add_replica("a")
                 sql = await place.create_adapter("sql")
@@ -288,14 +209,10 @@ class TestOperators:
                 assert not waits.lease.held
                 assert not waits.lines
         async with operator(api.kubeconfig, namespace, "third") as third:
-            await until(lambda: _value(third.lease.held), bool)
+            await until(lambda: value(third.lease.held), bool)
             await place.create_adapter("late")
-            await until(lambda: _value(agent.loaded()), lambda names: len(names) == 2)
+            await until(lambda: value(agent.loaded()), lambda names: len(names) == 2)
             assert agent.pushes[-1].epoch > agent.pushes[0].epoch
-
-
-async def _value(value: T) -> T:
-    return value
 
 
 async def _exists(kube: Kube, resource: object, ref: Ref) -> bool:
@@ -309,4 +226,4 @@ async def _exists(kube: Kube, resource: object, ref: Ref) -> bool:
 async def _next_second(kube: Kube, ref: Ref) -> None:
     """Creation times have a resolution of one second: wait for the next."""
     created = (await kube.get(LORAADAPTERS, ref))["metadata"]["creationTimestamp"]
-    await until(lambda: _value(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())), lambda now: now > created)
+    await until(lambda: value(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())), lambda now: now > created)

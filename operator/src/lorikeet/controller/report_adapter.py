@@ -18,7 +18,7 @@ from lorikeet.controller.versions import history, loaded, pinned_uri, served, wa
 
 INCOMPATIBLE = frozenset({Reason.RANK_TOO_HIGH, Reason.WRONG_BASE_MODEL, Reason.UNSUPPORTED_ADAPTER, Reason.NO_EFFECT})
 SHOWN = frozenset({State.LOADED, State.DRAINING})
-"""States in which another version than the wanted one is worth a row."""
+"""States in which one that is not wanted there is worth a row."""
 UNLOADABLE = frozenset({Reason.LOAD_FAILED, Reason.LOAD_TIMEOUT, Reason.ENGINE_UNAVAILABLE})
 
 
@@ -152,13 +152,13 @@ def _rows(adapter: Adapter, replicas: Sequence[Replica], layout: Layout) -> Iter
 
     What is loaded and shall not stay is draining from now on, so that gateways leave it before it goes.
     """
-    wanted = pinned_uri(adapter)
+    wanted, homes = pinned_uri(adapter), layout.place(adapter).pods
     for replica in replicas:
         rows: dict[str, ReplicaState] = {}
         for entry in replica.holds(adapter.ref.name):
             stays = entry.state is not State.LOADED or entry.uri in layout.loads(adapter, replica.pod)
             state = entry.state if stays else State.DRAINING
-            if entry.uri != wanted and state not in SHOWN:
+            if not (entry.uri == wanted and replica.pod in homes) and state not in SHOWN:
                 continue
             row = ReplicaState(
                 pod=replica.pod, digest=entry.digest, state=state, message=entry.message, since=entry.since

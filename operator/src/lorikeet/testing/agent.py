@@ -19,8 +19,9 @@ from lorikeet.testing.builders import COMMIT_1, NOW, digest_of
 class ScriptedAgent:
     """`async with ScriptedAgent("127.0.1.1", token) as agent:` and then break it."""
 
-    def __init__(self, ip: str, token: str) -> None:
-        self.ip, self._token = ip, token
+    def __init__(self, ip: str, token: str, grace: float = 0.0) -> None:
+        """`grace`: seconds for which a version that shall go stays registered, for gateways with an old table."""
+        self.ip, self._token, self._grace = ip, token, grace
         self.pushes: list[Wanted] = []
         self.polls = 0
         self.revisions: dict[str, str | Problem] = {}
@@ -38,6 +39,7 @@ class ScriptedAgent:
         )
         self._wanted = Wanted()
         self._on_disk: set[tuple[str, str]] = set()
+        self._going: dict[str, AdapterState] = {}
         self._changed = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
@@ -57,6 +59,10 @@ class ScriptedAgent:
         """The engine names it says are loaded."""
         return {entry.engine_name for entry in self.state.adapters if entry.state is State.LOADED}
 
+    def registered(self) -> set[str]:
+        """The engine names that its engine answers to: those that are loaded, and those on their way out."""
+        return self.loaded() | set(self._going)
+
     async def release(self, held: str) -> None:
         """Let a held adapter or version be loaded."""
         self.held.discard(held)
@@ -71,13 +77,32 @@ class ScriptedAgent:
     async def _settle(self) -> None:
         wishes = self._wanted.adapters
         entries = tuple(self._entry(wanted) for wanted in wishes)
+        self._let_go(entries)
         there = {(entry.adapter, entry.uri) for entry in entries if entry.digest}
         self.fetched += sorted(uri for _, uri in there - self._on_disk)
         self._on_disk = there
         waited_for = [entry for entry, wanted in zip(entries, wishes, strict=True) if wanted.load]
         settled = all(entry.state in (State.LOADED, State.FAILED) for entry in waited_for)
-        update = {"adapters": entries, "wanted": self._wanted.id, "epoch": self._wanted.epoch, "settled": settled}
+        shown = {(entry.adapter, entry.uri): entry for entry in (*entries, *self._going.values())}
+        update = {
+            "adapters": tuple(shown.values()),
+            "wanted": self._wanted.id,
+            "epoch": self._wanted.epoch,
+            "settled": settled,
+        }
         await self.become(lambda state: state.model_copy(update=update))
+
+    def _let_go(self, entries: tuple[AdapterState, ...]) -> None:
+        loaded = {entry.engine_name for entry in entries if entry.state is State.LOADED}
+        self._going = {name: entry for name, entry in self._going.items() if name not in loaded}
+        for entry in self.state.adapters:
+            if self._grace and entry.state is State.LOADED and entry.engine_name not in loaded:
+                self._going[entry.engine_name] = entry.model_copy(update={"state": State.DRAINING})
+                asyncio.get_running_loop().call_later(self._grace, self._gone, entry.engine_name)
+
+    def _gone(self, name: str) -> None:
+        if self._going.pop(name, None):
+            self._settling = asyncio.create_task(self._settle())
 
     def _entry(self, wanted: WantedAdapter) -> AdapterState:
         revision = wanted.uri.rsplit("@", 1)[-1]
