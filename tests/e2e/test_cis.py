@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from lorikeet.testing.cluster import Cluster, Failed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
-CLUSTER = Cluster(Path(__file__).parents[2], "cis", "10.206.0")
+RUNNING = os.environ.get("LORIKEET_CIS", "")
+"""NAME NETWORK of a cluster that runs already, whoever made it; else one of our own is made."""
+CLUSTER = Cluster(Path(__file__).parents[2], *(RUNNING.split() or ("cis", "10.206.0")))
 ADMIN = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
 PKI = "/etc/kubernetes/pki"
 ENCRYPTION = "/etc/kubernetes/apiserver/encryption.yaml"
@@ -151,6 +154,9 @@ ROWS = [
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
+    if RUNNING:
+        yield CLUSTER
+        return
     try:
         CLUSTER.script("cluster-setup/local/up")
         yield CLUSTER

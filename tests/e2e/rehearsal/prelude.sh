@@ -28,3 +28,9 @@ rehearsal-sample() {
   sed "s#HUB_IMAGE#$REGISTRY/lorikeet-demo-hub:0.1.0#" "$root/demo/hub.yaml" | kubectl apply --server-side -f -
   kubectl apply -f "$root/manifests/samples/tiny-cpu.yaml" -f "$root/manifests/samples/pirate.yaml"
 }
+
+# After `verify`: the CIS benchmark's questions, of this very cluster.
+rehearsal-cis() {
+  LORIKEET_CIS="$LORIKEET_CLUSTER $LORIKEET_NETWORK" "$root/.venv/bin/python" -m pytest -c "$root/operator/pyproject.toml" --rootdir "$root" \
+    -q -p no:cacheprovider "$root/tests/e2e/test_cis.py"
+}
