@@ -80,8 +80,8 @@ async def misses(line: Line) -> None:
     missed = asyncio.Event()
     miss = line.link._missed
 
-    def note(error: Exception) -> None:
-        miss(error)
+    def note(error: Exception, owed: float) -> None:
+        miss(error, owed)
         missed.set()
 
     line.link._missed = note  # type: ignore[method-assign]
@@ -140,6 +140,19 @@ async def test_a_silent_agent_counts_for_a_while_and_then_no_longer(line: Line) 
     changes, line.now = line.changes, links.STALE_AFTER + 0.1
     await until(lambda: line.link.state is None)
     assert line.changes > changes
+
+
+async def test_an_agent_that_restarts_after_a_long_rest_is_given_as_long_as_any(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "POLL_WAIT", 30.0)
+    await until(lambda: line.agent.polls > 1)  # the second one waits for news
+    line.now = 20.0
+    await line.agent.__aexit__(None, None, None)
+    await misses(line)
+    assert line.link.state
+    line.now += links.STALE_AFTER + 0.1
+    await until(lambda: line.link.state is None)
 
 
 async def test_a_line_is_hung_up_also_at_the_moment_when_a_call_runs_out(

@@ -69,7 +69,7 @@ class Link:
         self._session, self._changed, self._may_write, self._clock = session, changed, may_write, clock
         self._wanted: Wanted | None = None
         self._news = asyncio.Event()
-        self._heard_at = clock()
+        self._silent_since: float | None = None
 
     def want(self, wanted: Wanted) -> None:
         """Make the agent hold exactly `wanted`; seen in `state` once it does."""
@@ -96,11 +96,12 @@ class Link:
     async def _hear(self) -> None:
         tries = Tries(BACKOFF)
         while True:
+            owed = self._clock() + (POLL_WAIT if self.state else 0)
             try:
                 self._take(await self._poll())
                 tries.succeeded()
             except (AgentError, ValidationError) as error:
-                self._missed(error)
+                self._missed(error, owed)
                 await asyncio.sleep(tries.failed())
 
     async def _poll(self) -> AgentState:
@@ -115,7 +116,7 @@ class Link:
         return AgentState.parse(body)
 
     def _take(self, state: AgentState) -> None:
-        self._heard_at = self._clock()
+        self._silent_since = None
         different = not self.asked or state != self.state
         self.state, self.asked = state, True
         if self._wanted is not None and state.wanted != self._wanted.id:
@@ -123,9 +124,12 @@ class Link:
         if different:
             self._changed()
 
-    def _missed(self, error: Exception) -> None:
+    def _missed(self, error: Exception, owed: float) -> None:
+        """No answer came. Until `owed` none was due, and a line that breaks before has been in order so long."""
         log.debug("%s at %s: %s", self.address.pod, self.address.url, error)
-        silent = self._clock() - self._heard_at > STALE_AFTER
+        if self._silent_since is None:
+            self._silent_since = min(self._clock(), owed)
+        silent = self._clock() - self._silent_since > STALE_AFTER
         if (silent and self.state is not None) or not self.asked:
             self.state, self.asked = None, True
             self._changed()
