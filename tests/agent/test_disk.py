@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import pytest
 from lorikeet.agent.settings import number_of_bytes
 from lorikeet.agent.space import Space
 from lorikeet.api.conditions import Reason
-from lorikeet.api.wire import WantedAdapter
+from lorikeet.api.wire import AgentState, WantedAdapter
 from lorikeet.artifacts.errors import Unavailable
-from lorikeet.testing.replica import Replica
+from lorikeet.artifacts.hub import Sums
+from lorikeet.testing.hub import Fault, Kind
+from lorikeet.testing.replica import Replica, eventually
 
 
 def adapter(name: str, uri: str, **more: Any) -> WantedAdapter:
@@ -38,7 +42,7 @@ async def test_an_adapter_without_room_says_so_and_comes_when_another_goes(repli
     row = await replica.row("two", "Failed")
     assert (row.reason, row.lasting) == (Reason.NO_SPACE, False)
     assert "raise spec.storage.adapters" in row.message
-    assert list((replica.folder / "adapters/incoming").iterdir()) == []
+    assert left(replica)[1] == []
     await replica.want(adapter("two", two))
     await replica.row("two", "Loaded")
 
@@ -72,6 +76,111 @@ async def test_nothing_loaded_goes_for_what_is_only_kept(replica: Replica) -> No
     await replica.want(adapter("one", one), adapter("two", two, load=False))
     assert (await replica.row("two", "Failed")).reason == Reason.NO_SPACE
     assert (await replica.row("one", "Loaded")).digest in replica.stored()
+
+
+async def test_a_disk_that_is_full_in_the_middle_of_a_file_is_no_space_and_nothing_is_left(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = replica.publish("acme/one")
+
+    def full(self: Sums, chunk: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    await replica.until(lambda state: state.model.ready)
+    with monkeypatch.context() as patch:
+        patch.setattr(Sums, "add", full)
+        await replica.want(adapter("one", uri))
+        row = await replica.row("one", "Failed")
+    assert (row.reason, row.lasting) == (Reason.NO_SPACE, False)
+    assert row.message == "adapter one: the replica's disk says No space left on device"
+    assert left(replica) == ([], [])
+    await replica.want(adapter("one", uri, credentials_key=None, sha256=None, load=False))  # asked for anew
+    await replica.row("one", "Staged")
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (Fault(Kind.FLIP, "GET .*safetensors", times=999), Reason.DIGEST_MISMATCH),
+        (Fault(Kind.FLIP, "GET .*json", times=999), Reason.DIGEST_MISMATCH),
+        (Fault(Kind.TRUNCATE, "GET .*safetensors", times=999), Reason.SOURCE_UNAVAILABLE),
+    ],
+    ids=["a flipped bit", "a flipped bit in the config", "cut each time"],
+)
+async def test_half_a_download_never_gets_a_digest_for_a_name(replica: Replica, fault: Fault, reason: Reason) -> None:
+    uri = replica.publish("acme/one")
+    await replica.until(lambda state: state.model.ready)
+    replica.hub.faults.append(fault)
+    names: set[str] = set()
+    await replica.want(adapter("one", uri))
+
+    def failed(state: AgentState) -> bool:
+        names.update(replica.stored())
+        return any(row.state == "Failed" for row in state.adapters)
+
+    state = await replica.until(failed)
+    assert (state.adapters[0].reason, names) == (reason, set())
+    replica.hub.faults.clear()
+    row = await replica.row("one", "Loaded")
+    assert left(replica) == ([row.digest], [])
+
+
+@pytest.mark.parametrize("step", ["Fetching", "Staged", "Loading", "Loaded", "Draining"])
+async def test_an_adapter_deleted_at_any_step_leaves_nothing(replica: Replica, step: str) -> None:
+    uri, faults = replica.publish("acme/one"), replica.engine.faults
+    await replica.until(lambda state: state.settled and state.model.ready)
+    match step:
+        case "Fetching":
+            replica.hub.faults.append(Fault(Kind.DRIP, "GET .*safetensors", pause=0.001))
+        case "Staged":
+            await replica.engine.crash()
+            await replica.until(lambda state: state.engine == "Unreachable")
+        case "Loading":
+            faults.stuck_loads.add("one")
+        case "Draining":
+            faults.refuse_unload = (500, "not yet")
+    await replica.want(adapter("one", uri))
+    if step == "Draining":
+        await replica.row("one", "Loaded")
+        await replica.want()
+    await replica.row("one", step)
+    await replica.want()
+    faults.stuck_loads.clear()
+    faults.refuse_unload = None
+    if step == "Staged":
+        await replica.engine.start()
+    await eventually(lambda: left(replica) == ([], []) and replica.loaded() == [])
+    assert (await replica.until(lambda state: state.adapters == ())).settled
+
+
+async def test_files_outlive_registration_however_adapters_come_and_go(replica: Replica) -> None:
+    """One place in the engine's memory, eight adapters: each answer may read files again, and dies without them."""
+    await replica.engine.restart(max_loras=1, max_cpu_loras=1)
+    uris = {f"a{number}": replica.publish(f"acme/a{number}", seed=number) for number in range(8)}
+    over = asyncio.Event()
+
+    async def thrash() -> int:
+        asked = 0
+        while not over.is_set():
+            await asyncio.sleep(0)
+            for name in replica.loaded():
+                asked += await replica.ask(name, max_tokens=1) == 200
+        return asked
+
+    asking = asyncio.create_task(thrash())
+    for gone in [*uris, None]:
+        await replica.want(*(adapter(name, uri) for name, uri in uris.items() if name != gone))
+        wanted = len(uris) - (gone is not None)
+        await replica.until(lambda state, wanted=wanted: len(state.adapters) == wanted and state.settled)
+    over.set()
+    assert await asking > len(uris)
+    assert replica.engine.died is None
+    assert len(replica.stored()) == 8
+
+
+def left(replica: Replica) -> tuple[list[str], list[str]]:
+    """Digests on the volume, and names of what is on its way in or out."""
+    return replica.stored(), [path.name for path in (replica.folder / "adapters/incoming").iterdir()]
 
 
 def test_two_fetches_do_not_take_the_same_room(tmp_path: Path) -> None:

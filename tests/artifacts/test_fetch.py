@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import subprocess
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ from lorikeet.artifacts.digest import content_digest, file_sha256
 from lorikeet.artifacts.errors import ArtifactError, Denied, Invalid, Unavailable
 from lorikeet.artifacts.fetch import Caps, Fetched, adapter_files, fetch, model_files, resolve
 from lorikeet.artifacts.hub import Hub as Client
-from lorikeet.artifacts.hub import Listing, Patience, RemoteFile
+from lorikeet.artifacts.hub import Listing, Patience, RemoteFile, Sums
 from lorikeet.artifacts.source import HubSource, parse
 from lorikeet.testing.hub import Fault, Hub, Kind
 
@@ -180,6 +181,17 @@ async def test_a_full_disk_is_no_space_and_passes(hub: Hub, tmp_path: Path, monk
     with pytest.raises(Unavailable) as caught:
         await bring(hub, tmp_path / "got")
     assert caught.value.reason is Reason.NO_SPACE
+
+
+async def test_a_disk_that_is_full_in_the_middle_is_no_fault_of_the_hub(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Sums, chunk: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Sums, "add", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        await bring(hub, tmp_path / "got")
 
 
 async def test_more_bytes_than_declared_are_refused(hub: Hub, tmp_path: Path) -> None:

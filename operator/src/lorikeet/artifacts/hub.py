@@ -7,6 +7,7 @@ wait the hub asked for.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,8 @@ from lorikeet.artifacts.errors import ArtifactError, Denied, Invalid, Unavailabl
 from lorikeet.artifacts.source import COMMIT, HubSource
 
 RESUMES = 3
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a write to an open file can say and no socket; such an error names no file."""
 WAIT_LIMIT = 6 * 3600.0
 
 
@@ -181,7 +184,7 @@ def said(source: HubSource) -> Iterator[None]:
     except HfHubHTTPError as error:
         raise refusal(error.response, source) from error
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-        if isinstance(error, OSError) and error.filename is not None:  # our disk, not the network
+        if isinstance(error, OSError) and (error.filename is not None or error.errno in DISK):  # not the network
             raise
         what = f"the hub does not answer for {source}: {type(error).__name__}"
         raise Unavailable(Reason.SOURCE_UNAVAILABLE, what) from error
