@@ -39,6 +39,20 @@ async def test_a_restarted_agent_uses_model_and_files_again_without_the_hub(repl
     assert (replica.folder / "run/control-token").read_text() == token
 
 
+async def test_a_restarted_agent_denies_nothing_before_it_has_looked(replica: Replica) -> None:
+    await replica.want(pirate(replica.publish("acme/pirate")))
+    await replica.row("pirate", "Loaded")
+    await replica.stop_agent()
+    replica.engine.faults.server.clear()  # the engine is slow to answer
+    await replica.start_agent()
+    first = asyncio.create_task(replica.state())
+    assert (await replica.call("GET", "/healthz", token=""))[0] == 200
+    assert not first.done()
+    replica.engine.faults.server.set()
+    state = await first
+    assert (state.engine, states(state)) == ("Healthy", [("pirate", "Loaded")])
+
+
 async def test_a_crashed_engine_gets_its_adapters_back_without_an_operator(replica: Replica) -> None:
     await replica.want(pirate(replica.publish("acme/pirate")), poet(replica.publish("acme/poet", rank=4)))
     before = await replica.until(lambda state: state.settled)

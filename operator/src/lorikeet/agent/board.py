@@ -16,6 +16,7 @@ class Board:
         self._today = today
         self._state = AgentState(seq=1, life=life)
         self._turned = asyncio.Event()
+        self._posted = asyncio.Event()
 
     @property
     def state(self) -> AgentState:
@@ -23,6 +24,7 @@ class Board:
 
     def post(self, state: AgentState) -> bool:
         """Show `state`; its seq and life, and since when each row is so, are set here. Whether anything else is new."""
+        self._posted.set()
         rows = self._dated(state.adapters)
         state = state.model_copy(update={"seq": self._state.seq, "life": self._state.life, "adapters": rows})
         if state == self._state:
@@ -35,8 +37,10 @@ class Board:
     async def after(self, since: int, wait: float) -> AgentState:
         """The state as soon as its seq is not `since`, or after `wait` seconds.
 
-        A `since` above our own seq was counted in another life of the agent: the answer is immediate.
+        A `since` above our own seq was counted in another life of the agent: the answer is immediate. Before the first
+        look at the engine there is nothing to say: an agent that was only restarted must not deny what is loaded.
         """
+        await self._posted.wait()
         try:
             async with asyncio.timeout(wait):
                 while self._state.seq == since:
