@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from lorikeet.api.wire import AgentState, WantedAdapter
 from lorikeet.artifacts.errors import Unavailable
 from lorikeet.artifacts.hub import Sums
 from lorikeet.testing.hub import Fault, Kind
-from lorikeet.testing.replica import Replica, eventually
+from lorikeet.testing.replica import PACE, Replica, eventually
 
 
 def adapter(name: str, uri: str, **more: Any) -> WantedAdapter:
@@ -153,8 +154,16 @@ async def test_an_adapter_deleted_at_any_step_leaves_nothing(replica: Replica, s
     assert (await replica.until(lambda state: state.adapters == ())).settled
 
 
-async def test_files_outlive_registration_however_adapters_come_and_go(replica: Replica) -> None:
+async def test_files_outlive_registration_however_adapters_come_and_go(tmp_path: Path) -> None:
     """One place in the engine's memory, eight adapters: each answer may read files again, and dies without them."""
+    pace = replace(PACE, policy=replace(PACE.policy, grace=0.3))
+    async with Replica(tmp_path, pace=pace) as replica:
+        await thrashed(replica)
+        assert replica.engine.died is None
+        assert len(replica.stored()) == 8
+
+
+async def thrashed(replica: Replica) -> None:
     await replica.engine.restart(max_loras=1, max_cpu_loras=1)
     uris = {f"a{number}": replica.publish(f"acme/a{number}", seed=number) for number in range(8)}
     over = asyncio.Event()
@@ -174,8 +183,6 @@ async def test_files_outlive_registration_however_adapters_come_and_go(replica: 
         await replica.until(lambda state, wanted=wanted: len(state.adapters) == wanted and state.settled)
     over.set()
     assert await asking > len(uris)
-    assert replica.engine.died is None
-    assert len(replica.stored()) == 8
 
 
 def left(replica: Replica) -> tuple[list[str], list[str]]:
