@@ -25,6 +25,7 @@ async def two(place: Place, request: pytest.FixtureRequest) -> Place:
         await place.add_replica("b", llama, grace=GRACE)
         of = llama.name
     sql = await place.create_adapter("sql", aliases=["x"])
+    await place.next_second(sql)
     poet = await place.create_adapter("poet", of=of)
     for ref in (sql, poet):
         await place.adapter_until(ref, is_ready)

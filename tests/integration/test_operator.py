@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 
 import pytest
 
@@ -104,7 +103,7 @@ class TestOneAdapter:
         await place.add_replica("a")
         older = await place.create_adapter("older", name="shared")
         await place.adapter_until(older, is_ready)
-        await _next_second(place.kube, older)
+        await place.next_second(older)
         younger = await place.create_adapter("younger", name="shared")
         await place.adapter_until(younger, because("NameConflict"))
         await place.kube.delete(LORAADAPTERS, older)
@@ -221,9 +220,3 @@ async def _exists(kube: Kube, resource: object, ref: Ref) -> bool:
     except NotFound:
         return False
     return True
-
-
-async def _next_second(kube: Kube, ref: Ref) -> None:
-    """Creation times have a resolution of one second: wait for the next."""
-    created = (await kube.get(LORAADAPTERS, ref))["metadata"]["creationTimestamp"]
-    await until(lambda: value(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())), lambda now: now > created)

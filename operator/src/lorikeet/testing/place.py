@@ -118,6 +118,11 @@ class Place:
     async def adapter_until(self, adapter: Ref, good: Good) -> LoRAAdapterStatus:
         return await until(lambda: self.status(adapter), good)
 
+    async def next_second(self, older: Ref) -> None:
+        """Until what is made now is younger than `older`: creation times have a resolution of one second."""
+        created = (await self.kube.get(LORAADAPTERS, older))["metadata"]["creationTimestamp"]
+        await until(lambda: value(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())), lambda now: now > created)
+
     async def loaded_until(self, pod: str, *names: str) -> None:
         """Until the agent of `pod` says that exactly these versions are loaded."""
         await until(lambda: value(self.agents[pod].loaded()), lambda found: found == set(names))
