@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 
-from lorikeet.testing.adapters import write_base
+from lorikeet.api.wire import Wanted, WantedAdapter
+from lorikeet.artifacts.digest import content_digest, file_sha256
+from lorikeet.testing.adapters import write_adapter, write_base
 from lorikeet.testing.hub import Fault, Hub, Kind
-from lorikeet.testing.replica import SMALL
+from lorikeet.testing.hub.repos import Repos
+from lorikeet.testing.replica import SMALL, eventually
 
 
 async def test_it_starts_from_its_environment_and_ends_at_once_even_in_the_middle_of_a_fetch(tmp_path: Path) -> None:
@@ -47,6 +53,53 @@ async def test_it_starts_from_its_environment_and_ends_at_once_even_in_the_middl
     assert (tmp_path / "run/control-token").read_bytes() not in log
 
 
+async def test_killed_in_the_middle_of_a_download_it_leaves_nothing_half_and_the_next_life_ends_what_it_began(
+    tmp_path: Path,
+) -> None:
+    write_base(tmp_path / "hub/acme/base/v1", dimensions=SMALL)
+    write_adapter(tmp_path / "hub/acme/pirate/v1", dimensions=SMALL)
+    commit = Repos(tmp_path / "hub").revision("acme/pirate", "v1", None).commit
+    wanted = Wanted(adapters=(WantedAdapter(adapter="pirate", uri=f"hf://acme/pirate@{commit}"),))
+    (tmp_path / "keys").mkdir()
+    for name in ("agent-token", "inference-key"):
+        (tmp_path / "keys" / name).write_text("sesame")
+    async with Hub(tmp_path / "hub") as hub, aiohttp.ClientSession(headers={"Authorization": "Bearer sesame"}) as http:
+        async with life(tmp_path, hub.url, "base model .*: ready") as (url, killed):
+            hub.faults.append(Fault(Kind.DRIP, "GET .*safetensors", pause=0.05))
+            async with http.put(f"{url}/v1/wanted", json=wanted.dump()) as reply:
+                assert reply.status == 200
+            await eventually(lambda: any((tmp_path / "adapters/incoming").rglob("*.safetensors")))
+        assert killed.returncode == -signal.SIGKILL
+        assert list((tmp_path / "adapters/store").iterdir()) == []
+        async with life(tmp_path, hub.url, "fetch pirate .*: done"):
+            (folder,) = (tmp_path / "adapters/store").iterdir()
+            assert content_digest({path.name: file_sha256(path) for path in folder.iterdir()}) == folder.name
+            await eventually(lambda: list((tmp_path / "adapters/incoming").iterdir()) == [])
+
+
+@asynccontextmanager
+async def life(folder: Path, hub: str, said: str) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
+    """One life of an agent from when its log says that, until it is killed in the middle of what it does; its URL."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from lorikeet.agent.main import main; main()"),
+        env=os.environ | environment(folder, hub),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    log = ""
+    try:
+        async with asyncio.timeout(30):
+            while not re.search(said, log):
+                line = await process.stdout.readline()
+                assert line, log
+                log += line.decode()
+        yield next(word for word in log.split() if word.startswith("http://127.0.0.1:")), process
+    finally:
+        process.kill()
+        await process.communicate()
+
+
 async def test_it_says_which_setting_is_missing() -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", "from lorikeet.agent.main import main; main()"),
@@ -67,6 +120,7 @@ def environment(folder: Path, hub: str) -> dict[str, str]:
         "LORIKEET_MAX_RANK": "16",
         "LORIKEET_HUB_ENDPOINT": hub,
         "LORIKEET_AGENT_PORT": "0",
+        "LORIKEET_ENGINE_URL": "http://127.0.0.1:9",  # nobody is there
         "LORIKEET_ADAPTERS": str(folder / "adapters"),
         "LORIKEET_GUARD": str(folder / "run"),
         "LORIKEET_MODELS": str(folder / "models"),
