@@ -131,9 +131,9 @@ def _engine(server: Server, installation: Installation) -> Body:
         "resources": {"requests": {**resources, **gpus}, "limits": {"memory": spec.resources.memory, **gpus}},
         "startupProbe": _probe("/health", ENGINE_PORT, period=1, failures=seconds(spec.startup.timeout)),
         "readinessProbe": _probe("/health", ENGINE_PORT, period=2, failures=2),
-        # Slow answers are what a busy engine gives: only one that is silent for three minutes is restarted. One that hangs
-        # says so itself, by its agent's verdict, and is restarted within half a minute: it has nothing to finish. The
-        # agent is not asked: while it is down it would fail the probe of an engine that is well.
+        # Slow answers are what a busy engine gives: only one that is silent for three minutes is restarted. One that
+        # hangs says so itself, by its agent's verdict, and is restarted within half a minute: it has nothing to finish.
+        # The agent is not asked: while it is down it would fail the probe of an engine that is well.
         "livenessProbe": _probe("/health", ENGINE_PORT, period=10, failures=3, timeout=60)
         | {"terminationGracePeriodSeconds": HUNG_GRACE_SECONDS},
         "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
