@@ -1,8 +1,7 @@
 # Workers with NVIDIA GPUs: gpu1, gpu2, …
 
 locals {
-  # A count that was refused must not add an error of its own here.
-  places = { for number in range(1, max(0, floor(var.node_count)) + 1) : "gpu${number}" => number - 1 }
+  places = { for place in range(var.node_count) : "gpu${place + 1}" => place }
 }
 
 module "node" {

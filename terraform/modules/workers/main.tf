@@ -1,8 +1,7 @@
 # Workers without GPUs: worker1, worker2, …
 
 locals {
-  # A count that was refused must not add an error of its own here.
-  places = { for number in range(1, max(0, floor(var.node_count)) + 1) : "worker${number}" => number - 1 }
+  places = { for place in range(var.node_count) : "worker${place + 1}" => place }
 }
 
 module "node" {
