@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
 from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lorikeet.api.conditions import Reason
-from lorikeet.api.loraadapter import LoRAAdapterStatus, PinnedSource, ReplicaState, ServedVersion, State
+from lorikeet.api.loraadapter import LoRAAdapterStatus, PinnedSource, State
 from lorikeet.api.modelserver import Endpoint, ModelServerStatus
 from lorikeet.api.wire import AdapterState, Wanted, WantedAdapter
 from lorikeet.controller.actions import Apply, Plan, Push, Resolve
@@ -47,19 +46,6 @@ def pushed(found: Plan) -> dict[str, set[tuple[str, str]]]:
         for action in found.actions
         if isinstance(action, Push)
     }
-
-
-def told(commit: str, name: str = "sql", rows: Iterable[tuple[str, str]] = ()) -> LoRAAdapterStatus:
-    """A status that says the names mean the version of `commit`; `rows`: pod and commit of what is loaded."""
-    version = b.entry(name, commit)
-    return LoRAAdapterStatus(
-        engine_name=version.engine_name,
-        history=(ServedVersion(uri=version.uri, engine_name=version.engine_name),),
-        replicas=tuple(
-            ReplicaState(pod=pod, digest=b.entry(name, loaded).digest, state=State.LOADED)
-            for pod, loaded in sorted(rows)
-        ),
-    )
 
 
 def test_a_new_server_gets_its_keys_before_the_pods_that_mount_them() -> None:
@@ -99,19 +85,19 @@ def test_a_pinned_revision_that_is_gone_from_its_source_is_resolved_anew() -> No
 
 
 def test_an_unresolved_adapter_takes_nothing_from_what_serves() -> None:
-    moved = b.adapter("sql", source={"uri": "hf://acme/sql@main"}, told=told(b.COMMIT_1))
+    moved = b.adapter("sql", source={"uri": "hf://acme/sql@main"}, told=b.told(b.COMMIT_1))
     found = pushed(plan([replace(moved, asking=True)], [b.replica("a", b.entry())]))
     assert found == {"a": {("sql", b.COMMIT_1)}}
 
 
 def test_a_new_version_is_wanted_beside_the_old_one() -> None:
-    changed = b.adapter("sql", source={"uri": b.source_uri("sql", b.COMMIT_2)}, told=told(b.COMMIT_1))
+    changed = b.adapter("sql", source={"uri": b.source_uri("sql", b.COMMIT_2)}, told=b.told(b.COMMIT_1))
     found = pushed(plan([changed], [b.replica("a", b.entry())]))
     assert found == {"a": {("sql", b.COMMIT_1), ("sql", b.COMMIT_2)}}
 
 
 def test_the_old_version_stays_on_every_replica_until_the_new_one_is_on_all() -> None:
-    changed = b.adapter("sql", source={"uri": b.source_uri("sql", b.COMMIT_2)}, told=told(b.COMMIT_1))
+    changed = b.adapter("sql", source={"uri": b.source_uri("sql", b.COMMIT_2)}, told=b.told(b.COMMIT_1))
     replicas = [b.replica("a", b.entry(), b.entry(commit=b.COMMIT_2)), b.replica("b", b.entry())]
     both = {("sql", b.COMMIT_1), ("sql", b.COMMIT_2)}
     assert pushed(plan([changed], replicas)) == {"a": both, "b": both}
@@ -155,7 +141,7 @@ def facts(draw: st.DrawFn) -> Seen:
             spec["replicas"] = draw(st.integers(0, 3))  # type: ignore[assignment]
         heard = draw(st.sampled_from([None, *COMMITS]))
         rows = draw(st.sets(st.tuples(st.sampled_from(pods), st.sampled_from(COMMITS)))) if pods else set()
-        adapters.append(b.adapter(name, told=told(heard, name, rows) if heard else None, **spec))
+        adapters.append(b.adapter(name, told=b.told(heard, name, rows) if heard else None, **spec))
     replicas = []
     for pod in pods:
         held = [

@@ -142,6 +142,23 @@ async def test_a_silent_agent_counts_for_a_while_and_then_no_longer(line: Line) 
     assert line.changes > changes
 
 
+async def test_one_that_does_not_answer_when_it_is_told_something_is_not_waited_for_elsewhere(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The poll alone would notice after half a minute."""
+    monkeypatch.setattr(links, "POLL_WAIT", 30.0)
+    await until(lambda: line.agent.polls > 1)  # the second one waits for news
+    line.agent.deaf = True
+    line.link.want(SQL)
+    await misses(line)
+    assert line.link.state
+    line.now = links.STALE_AFTER + 0.1
+    await until(lambda: line.link.state is None)
+    assert line.link.last
+    line.agent.deaf = False
+    await until(lambda: line.link.state)
+
+
 async def test_an_agent_that_restarts_after_a_long_rest_is_given_as_long_as_any(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,7 +59,7 @@ def test_a_replica_that_takes_no_requests_yet_does_not_spoil_ready() -> None:
 
 
 def test_the_public_name_keeps_its_version_until_the_new_one_is_everywhere() -> None:
-    old = LoRAAdapterStatus(engine_name=b.entry().engine_name)
+    old = b.told()
     changed = b.adapter(source={"uri": b.source_uri("sql", b.COMMIT_2)}, told=old)
     half = [b.replica("a", b.entry(), b.entry(commit=b.COMMIT_2)), b.replica("b", b.entry())]
     assert status_of(changed, b.seen([changed], half)).engine_name == b.entry().engine_name
@@ -68,7 +68,7 @@ def test_the_public_name_keeps_its_version_until_the_new_one_is_everywhere() -> 
 
 
 def test_a_failed_new_version_says_that_the_old_one_still_answers() -> None:
-    old = LoRAAdapterStatus(engine_name=b.entry().engine_name)
+    old = b.told()
     changed = b.adapter(source={"uri": b.source_uri("sql", b.COMMIT_2)}, told=old)
     broken = b.entry(commit=b.COMMIT_2, state=State.FAILED, reason=Reason.RANK_TOO_HIGH, message="rank 64, allowed 16")
     found = ready(changed, b.replica("a", b.entry(), broken))

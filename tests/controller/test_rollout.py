@@ -10,7 +10,6 @@ import pytest
 
 from lorikeet.api.conditions import Reason
 from lorikeet.api.loraadapter import LoRAAdapterStatus, ServedVersion, State
-from lorikeet.api.modelserver import ModelServerStatus
 from lorikeet.api.wire import AdapterState
 from lorikeet.controller.carry_out import Done
 from lorikeet.controller.layout import lay_out
@@ -280,8 +279,9 @@ def v2() -> dict[str, str]:
     return {"uri": b.source_uri("sql", V2)}
 
 
-def test_before_anything_was_told_nothing_is_taken_away() -> None:
-    """An operator that starts beside a server whose status is empty."""
-    assert ModelServerStatus().endpoints == ()
-    found = seen([b.adapter(source=v2())], b.replica("a", OLD, STAGED), b.replica("b", OLD, STAGED), slots=1)
-    assert holds(found) == {"a": OLD_STAYS, "b": OLD_STAYS}
+def test_what_an_earlier_object_of_its_name_left_is_none_of_its_versions() -> None:
+    found = seen([b.adapter(source=v2())], b.replica("a", OLD, STAGED), b.replica("b", OLD))
+    assert holds(found) == {"a": NEW_ALONE, "b": NEW_ALONE}
+    status = told(found).adapters[0].told
+    assert (status.engine_name, status.history, status.ready_replicas) == ("", (), 0)
+    assert {row.state for row in status.replicas if row.digest == OLD.digest} == {State.DRAINING}

@@ -85,6 +85,8 @@ class Reason(StrEnum):
     LOAD_TIMEOUT = "LoadTimeout"
     ENGINE_UNAVAILABLE = "EngineUnavailable"
     AGENT_UNREACHABLE = "AgentUnreachable"
+    UNLOAD_FAILED = "UnloadFailed"
+    UNLOADED = "Unloaded"
     # pods
     UNSCHEDULABLE = "Unschedulable"
     IMAGE_UNAVAILABLE = "ImageUnavailable"

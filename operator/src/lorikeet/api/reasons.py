@@ -135,6 +135,11 @@ EXPLAINED: Mapping[Reason, Explanation] = MappingProxyType(
             "The operator cannot reach the replica's agent.",
             "Look at the pod's `agent` container and at NetworkPolicies between operator and pod.",
         ),
+        Reason.UNLOAD_FAILED: Explanation(
+            "An engine does not let go of an adapter that nobody wants.",
+            "Read the engine's words in the message; it is asked again until it does, and the pod's end ends it.",
+        ),
+        Reason.UNLOADED: Explanation("What a deleted adapter had left on a replica is gone.", _NOTHING),
         Reason.UNSCHEDULABLE: Explanation(
             "No node has room for a replica.",
             "Add nodes with free GPUs, or lower spec.resources, or correct nodeSelector and tolerations.",

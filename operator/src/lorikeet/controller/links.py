@@ -1,6 +1,7 @@
 """The operator's line to each agent: one long poll that hears, one loop that tells. A hung agent holds up only its own.
 
 Link.state      what the agent last said; None once it has been silent for STALE_AFTER
+Link.last       the same, however long it has been silent since
 Link.want(set)  returns at once; the link sends it, again and again, until the agent has it
 """
 
@@ -36,6 +37,10 @@ class AgentError(Exception):
     """The agent did not answer, or not as agreed: later."""
 
 
+class Unanswered(AgentError):
+    """It did not answer at all."""
+
+
 @dataclass(frozen=True)
 class Address:
     """Where and as whom an agent is asked. A new pod at the same IP is a new address."""
@@ -65,10 +70,13 @@ class Link:
         """`changed` is called when `state` is another; `may_write` gives the lease's epoch or raises NotLeader."""
         self.address = address
         self.state: AgentState | None = None
+        self.last: AgentState | None = None
         self.asked = False
         self._session, self._changed, self._may_write, self._clock = session, changed, may_write, clock
         self._wanted: Wanted | None = None
         self._news = asyncio.Event()
+        self._patience: asyncio.Timeout | None = None
+        """Of the poll that is under way."""
         self._silent_since: float | None = None
 
     def want(self, wanted: Wanted) -> None:
@@ -110,15 +118,28 @@ class Link:
         else:
             since = f"since={self.state.seq}&life={self.state.life}"
             path, limit = f"/v1/state?{since}&wait={POLL_WAIT:g}", POLL_WAIT + CALL_TIMEOUT
-        status, body = await self._call("GET", path, None, limit)
+        try:
+            async with asyncio.timeout(limit) as self._patience:
+                status, body = await self._call("GET", path, None, limit)
+        except TimeoutError as error:
+            raise Unanswered(f"GET {path}: no answer, here or elsewhere") from error
+        finally:
+            self._patience = None
         if status != HTTPStatus.OK:
             raise AgentError(f"state: {status} {body}")
         return AgentState.parse(body)
 
+    def _doubt(self, since: float) -> None:
+        """It owes an answer `since` it was told something: what it may yet say to the poll is not worth the wait."""
+        if self._silent_since is None:
+            self._silent_since = since
+        if self._patience and self.state is not None:
+            self._patience.reschedule(asyncio.get_running_loop().time())
+
     def _take(self, state: AgentState) -> None:
         self._silent_since = None
         different = not self.asked or state != self.state
-        self.state, self.asked = state, True
+        self.state, self.last, self.asked = state, state, True
         if self._wanted is not None and state.wanted != self._wanted.id:
             self._news.set()
         if different:
@@ -142,10 +163,13 @@ class Link:
             wanted = self._wanted
             if wanted is None or (self.state and self.state.wanted == wanted.id):
                 continue
+            began = self._clock()
             try:
                 await self._push(wanted)
                 tries.succeeded()
             except (AgentError, NotLeader) as error:
+                if isinstance(error, Unanswered):
+                    self._doubt(began)
                 pause = tries.failed()
                 log.warning("%s at %s: %s; again in %.1f s", self.address.pod, self.address.url, error, pause)
                 await asyncio.sleep(pause)
@@ -168,4 +192,4 @@ class Link:
             async with asyncio.timeout(limit), self._session.request(method, url, **how) as reply:
                 return reply.status, await reply.json(content_type=None)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise AgentError(f"{method} {path}: {error!r}") from error
+            raise Unanswered(f"{method} {path}: {error!r}") from error

@@ -116,6 +116,7 @@ def _replica(pod: Body, current: bool, lines: Lines) -> Replica:
         ip=pod["status"].get("podIP", ""),
         ready=pods.is_ready(pod),
         state=link.state if link else None,
+        last=link.last if link else None,
         asked=link.asked if link else True,
         current=current,
         problem=pods.problem_of(pod),

@@ -8,9 +8,10 @@ from lorikeet.api.ref import Ref
 from lorikeet.controller.carry_out import carry_out
 from lorikeet.controller.decide import decide
 from lorikeet.controller.layout import lay_out
+from lorikeet.controller.leftovers import leftovers
 from lorikeet.controller.observe import observe
 from lorikeet.controller.report import report
-from lorikeet.controller.tell import tell
+from lorikeet.controller.tell import tell, tell_left
 from lorikeet.controller.world import World
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,7 @@ async def reconcile(ref: Ref, world: World) -> float | None:
     layout = lay_out(seen)
     plan = decide(seen, layout, world.installation)
     done = await carry_out(ref, plan, world)
+    await tell_left(ref, leftovers(seen), world)
     due = await tell(ref, report(seen, layout, done, world.now()), world)
     if done.applied and not done.failed:
         return 0.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from lorikeet.api.conditions import Problem
-from lorikeet.api.loraadapter import LoRAAdapterSpec, LoRAAdapterStatus, PinnedSource
+from lorikeet.api.loraadapter import LoRAAdapterSpec, LoRAAdapterStatus, PinnedSource, State
 from lorikeet.api.modelserver import ModelServerSpec, ModelServerStatus
 from lorikeet.api.ref import Ref
 from lorikeet.api.wire import AdapterState, AgentState, Resolved
@@ -65,7 +65,7 @@ class Adapter:
         """Every public name it asks for, its main one first."""
         return (self.public_name, *self.spec.aliases)
 
-    @property
+    @cached_property
     def pin(self) -> PinnedSource | None:
         """What spec.source means: given in full, or as once resolved; None while nobody knows."""
         uri = self.spec.source.uri
@@ -76,6 +76,17 @@ class Adapter:
         if self.told.pin and self.told.pin.uri == uri:
             return self.told.pin
         return None
+
+    @cached_property
+    def pinned_uri(self) -> str | None:
+        """The wanted source with its revision; None while that is unknown."""
+        return f"{self.pin.uri.split('@', 1)[0]}@{self.pin.revision}" if self.pin else None
+
+    @cached_property
+    def once_told(self) -> frozenset[str]:
+        """The digests that gateways were told of, now or before."""
+        now = {row.digest for row in self.told.replicas if row.state is State.LOADED}
+        return frozenset(now | {one.digest for one in self.told.history})
 
 
 @dataclass(frozen=True)
@@ -89,6 +100,8 @@ class Replica:
     """The kubelet finds it ready and nobody is deleting it."""
     state: AgentState | None = None
     """What its agent says; None while it does not answer."""
+    last: AgentState | None = None
+    """What its agent said last, however long it has been silent since; None where it never answered."""
     asked: bool = True
     """False until its agent has answered, or failed to, for the first time."""
     current: bool = True

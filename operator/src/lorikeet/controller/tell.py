@@ -1,14 +1,17 @@
-"""Write statuses: one write per object that changed, once its delay has passed."""
+"""Write statuses: one write per object that changed, once its delay has passed; and Events about what is left."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
 
+from lorikeet.api.conditions import Reason
 from lorikeet.api.ref import Ref
+from lorikeet.controller.leftovers import Leftover, sentences, some
 from lorikeet.controller.report import Tell
 from lorikeet.controller.world import World
 from lorikeet.kube.errors import Conflict, KubeError, NotFound
+from lorikeet.kube.resource import MODELSERVERS
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +37,28 @@ async def tell(server: Ref, tells: Iterable[Tell], world: World) -> float | None
         if again is not None:
             left.append(again)
     return min(left, default=None)
+
+
+async def tell_left(server: Ref, found: Iterable[Leftover], world: World) -> None:
+    """Tell people of what deleted adapters may have left, once, and once that it is gone."""
+    lines, body = world.lines[server], world.index.get(MODELSERVERS, server)
+    now, before = frozenset(found), lines.left
+    lines.left = now
+    if body is None:
+        return
+    for problem in sentences(now - before):
+        log.warning("%s: %s", server, problem.message)
+        await world.events.tell(body, problem.reason, problem.message, "Warning")
+    left = {(each.pod, each.name) for each in now}
+    for pod, names in _by_pod(each for each in before - now if (each.pod, each.name) not in left).items():
+        await world.events.tell(body, Reason.UNLOADED, f"{some(names)} is no longer loaded on pod {pod}")
+
+
+def _by_pod(found: Iterable[Leftover]) -> dict[str, list[str]]:
+    pods: dict[str, list[str]] = {}
+    for left in sorted(found):
+        pods.setdefault(left.pod, []).append(left.name)
+    return pods
 
 
 async def _write(server: Ref, item: Tell, world: World) -> float | None:

@@ -13,8 +13,7 @@ HISTORY = 5
 
 def pinned_uri(adapter: Adapter) -> str | None:
     """The wanted source with its revision, such as hf://acme/sql@<commit>; None while that is unknown."""
-    pin = adapter.pin
-    return f"{pin.uri.split('@', 1)[0]}@{pin.revision}" if pin else None
+    return adapter.pinned_uri
 
 
 def told_version(adapter: Adapter) -> ServedVersion | None:
@@ -34,8 +33,12 @@ def wanted_entry(adapter: Adapter, replica: Replica) -> AdapterState | None:
 
 
 def loaded(adapter: Adapter, replica: Replica) -> tuple[AdapterState, ...]:
-    """The versions of `adapter` that the replica's engine lists and its agent does not drain."""
-    return tuple(entry for entry in replica.holds(adapter.ref.name) if entry.state is State.LOADED)
+    """The versions of `adapter` that the replica's engine lists and its agent does not drain.
+
+    Its own alone: what an object of the same name left, which is no more, is no version of this one.
+    """
+    entries = (entry for entry in replica.holds(adapter.ref.name) if entry.state is State.LOADED)
+    return tuple(entry for entry in entries if entry.uri == pinned_uri(adapter) or entry.digest in adapter.once_told)
 
 
 def is_here(entry: AdapterState | None) -> bool:

@@ -13,6 +13,7 @@ import aiohttp
 from lorikeet.api import keys
 from lorikeet.api.ref import Ref
 from lorikeet.controller.index import Index
+from lorikeet.controller.leftovers import Leftover
 from lorikeet.controller.lingering import Lingering
 from lorikeet.controller.links import Address, Link
 from lorikeet.controller.podspec import Installation
@@ -41,6 +42,8 @@ class Lines:
         self.lingering = Lingering(world.clock)
         self.applied: dict[str, str] = {}
         """Kind → fingerprint last applied, for the one kind that we may not read back: the Secret."""
+        self.left: frozenset[Leftover] = frozenset()
+        """What deleted adapters may have left, as people were told."""
         self.waiting: dict[tuple[Resource, Ref], float] = {}
         """Objects whose status is to be told, and since when."""
 

@@ -32,6 +32,8 @@ class ScriptedAgent:
         """Adapters, or URIs of versions, that stay in Fetching until `release`."""
         self.fetched: list[str] = []
         """What it has fetched, in order: what is on its disk is not fetched again."""
+        self.stuck: dict[str, str] = {}
+        """Adapter → why the engine does not unload it."""
         self.deaf = False
         """Accept connections and answer nothing."""
         self.state = AgentState(
@@ -68,6 +70,12 @@ class ScriptedAgent:
         self.held.discard(held)
         await self._settle()
 
+    async def let_go(self, adapter: str) -> None:
+        """Let the engine unload what was stuck."""
+        self.stuck.pop(adapter, None)
+        self._going = {name: entry for name, entry in self._going.items() if entry.adapter != adapter}
+        await self._settle()
+
     async def become(self, change: Callable[[AgentState], AgentState]) -> None:
         """Change the state, as an event in the replica would."""
         async with self._changed:
@@ -96,9 +104,11 @@ class ScriptedAgent:
         loaded = {entry.engine_name for entry in entries if entry.state is State.LOADED}
         self._going = {name: entry for name, entry in self._going.items() if name not in loaded}
         for entry in self.state.adapters:
-            if self._grace and entry.state is State.LOADED and entry.engine_name not in loaded:
-                self._going[entry.engine_name] = entry.model_copy(update={"state": State.DRAINING})
-                asyncio.get_running_loop().call_later(self._grace, self._gone, entry.engine_name)
+            why = self.stuck.get(entry.adapter, "")
+            if (self._grace or why) and entry.state is State.LOADED and entry.engine_name not in loaded:
+                self._going[entry.engine_name] = entry.model_copy(update={"state": State.DRAINING, "message": why})
+                if not why:
+                    asyncio.get_running_loop().call_later(self._grace, self._gone, entry.engine_name)
 
     def _gone(self, name: str) -> None:
         if self._going.pop(name, None):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from lorikeet.api.loraadapter import LoRAAdapterSpec, LoRAAdapterStatus, State
+from lorikeet.api.loraadapter import LoRAAdapterSpec, LoRAAdapterStatus, ReplicaState, ServedVersion, State
 from lorikeet.api.modelserver import ModelServerSpec, ModelServerStatus
 from lorikeet.api.ref import API_VERSION, Ref, engine_name
 from lorikeet.api.wire import AdapterState, AgentState, ModelState, Wanted
@@ -71,6 +71,18 @@ def entry(name: str = "sql", commit: str = COMMIT_1, state: State = State.LOADED
         **more,
     }
     return AdapterState(adapter=name, uri=uri, state=state, **values)
+
+
+def told(
+    commit: str = COMMIT_1, name: str = "sql", rows: Iterable[tuple[str, str]] = (), **more: Any
+) -> LoRAAdapterStatus:
+    """A status that says the names mean the version of `commit`; `rows`: pod and commit of what is loaded."""
+    version = entry(name, commit)
+    latest = ServedVersion(uri=version.uri, digest=version.digest, engine_name=version.engine_name, since=NOW)
+    replicas = tuple(
+        ReplicaState(pod=pod, digest=entry(name, loaded).digest, state=State.LOADED) for pod, loaded in sorted(rows)
+    )
+    return LoRAAdapterStatus(engine_name=version.engine_name, history=(latest,), replicas=replicas, **more)
 
 
 def agent_state(*entries: AdapterState, wanted: Wanted | None = None, **more: Any) -> AgentState:
