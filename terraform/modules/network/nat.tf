@@ -6,7 +6,6 @@ locals {
 }
 
 resource "aws_eip" "nat" {
-  #checkov:skip=CKV2_AWS_19:The address is the NAT gateway's; the rule only knows those of instances.
   for_each = toset(local.nat_zones)
 
   domain     = "vpc"
