@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 import subprocess
@@ -92,6 +94,19 @@ def test_hosts_are_private_and_locked(cloud: Account, applied: dict[str, Any]) -
         assert not host.get("KeyName")
         assert host["MetadataOptions"]["HttpTokens"] == "required"
         assert host["MetadataOptions"]["HttpPutResponseHopLimit"] == 1
+
+
+def test_each_host_was_given_the_script_of_its_own_role(
+    cloud: Account, applied: dict[str, Any], tmp_path: Path
+) -> None:
+    for name, host in instances(cloud).items():
+        which = ("--instance-id", host["InstanceId"], "--attribute", "userData")
+        data = cloud.aws("ec2", "describe-instance-attribute", *which)["UserData"]["Value"]
+        script = gzip.decompress(base64.b64decode(data))
+        root = {"PATH": "/usr/bin:/bin", "LORIKEET_ROOT": str(tmp_path / name)}
+        subprocess.run(["bash", "-c", script.decode()], env=root, check=True, timeout=30)
+        facts = (tmp_path / name / "etc/lorikeet/node.env").read_text().splitlines()
+        assert {f"LORIKEET_NODE='{name}'", f"LORIKEET_ROLE='{tags(host)['Role']}'"} <= set(facts)
 
 
 def test_disks_are_encrypted(cloud: Account, applied: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ REFUSED = [
     ("cluster_name=birds\nrm", "use 2 to 32 small letters, digits and hyphens"),
     (
         "region=us-east-1",
-        "are not all of us-east-1: list its zones with 'aws ec2 describe-availability-zones --region us-east-1'.",
+        "list them with 'aws ec2 describe-availability-zones --region us-east-1'.",
     ),
     ('host_environment={"A B"="x"}', "use capitals, digits and _"),
 ]
