@@ -45,14 +45,14 @@ def every(effects: Iterable[Effect]) -> list[Plan]:
 
 
 def few(plans: Sequence[Plan]) -> list[Plan]:
-    """One plan for each fault on each road, whose verbs and effects take turns."""
+    """One plan for each fault on each road, whose verbs take turns, and whose effects are spread over the life."""
     found = []
     for road in ROADS:
-        by_verb = [[plan for plan in plans if plan.effect.verb == verb] for verb in road]
         for number, fault in enumerate(Fault):
             turn, verb = divmod(number, len(road))
-            struck = [plan for plan in by_verb[verb] if plan.fault is fault]
-            found += struck[turn % max(len(struck), 1) :][:1]
+            turns = -(-len(Fault) // len(road))
+            struck = [plan for plan in plans if plan.effect.verb == road[verb] and plan.fault is fault]
+            found += struck[(2 * turn + 1) * len(struck) // (2 * turns) :][:1]
     return found
 
 
