@@ -102,6 +102,31 @@ class RunningEngine:
             return False
         return True
 
+    def stall(self) -> None:
+        """Stop the engine's loop and leave its HTTP server running."""
+        os.kill(*((self.core(), signal.SIGSTOP) if self.real else (self.pid, signal.SIGUSR1)))
+
+    def resume(self) -> None:
+        os.kill(*((self.core(), signal.SIGCONT) if self.real else (self.pid, signal.SIGUSR2)))
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def core(self) -> int:
+        """The pid of vLLM's EngineCore, a child that names itself."""
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                if b"EngineCore" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    return int(child)
+        raise RuntimeError("the engine has no child that is called EngineCore")
+
+    def kill(self) -> None:
+        """SIGKILL to all of it."""
+        os.killpg(self.pid, signal.SIGKILL)
+        assert self.exited(15)
+
     def stop(self) -> None:
         if self.process is not None:
             for number in (signal.SIGTERM, signal.SIGKILL):
