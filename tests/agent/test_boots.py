@@ -78,6 +78,18 @@ async def test_engine_and_agent_restarted_together_serve_the_persisted_set(repli
     assert states(state) == [("pirate", "Loaded")]
 
 
+async def test_an_agent_that_starts_again_waits_for_no_operator(tmp_path: Path) -> None:
+    async with Replica(tmp_path, pace=replace(PACE, operator=600.0)) as replica:
+        assert not await replica.takes_traffic()
+        await replica.want(pirate(replica.publish("acme/pirate")))
+        before = await replica.until(lambda state: state.settled)
+        await replica.stop_agent()
+        await replica.start_agent()
+        after = await replica.until(lambda state: state.settled)
+        assert after.model_copy(update={"seq": 0, "life": ""}) == before.model_copy(update={"seq": 0, "life": ""})
+        assert await replica.takes_traffic()
+
+
 async def test_engine_and_agent_killed_again_and_again_always_come_back_to_the_same(replica: Replica) -> None:
     await replica.want(pirate(replica.publish("acme/pirate")), poet(replica.publish("acme/poet", rank=4)))
     first = await replica.until(lambda state: state.settled)

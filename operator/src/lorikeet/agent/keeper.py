@@ -43,7 +43,7 @@ class Pace:
     note: float = 60.0
     """Between two writes of which adapters are the hottest."""
     operator: float = 30.0
-    """Without a word from an operator the persisted set counts as wanted."""
+    """An agent that neither an operator nor an earlier life tells what is wanted takes that for nothing."""
     tries: int = 8
     """Failures in a row after which an adapter no longer keeps a replica out of service; a count."""
 
@@ -101,7 +101,6 @@ class Keeper:
                 raise Superseded(memory.wanted.epoch)
             if wanted != memory.wanted or not memory.told:
                 await asyncio.to_thread(self._stock.store.remember, wanted)
-            memory.heard = True
             self.hands.drop(memory.take(wanted))
         self.wake()
 
@@ -211,12 +210,12 @@ class Keeper:
         rows = report(self._seen(), self._memory.owners)
         if self._sight.listed is not None:
             self._memory.forget(frozenset(self._sight.listed), frozenset(row.engine_name for row in rows))
-        heard = self._memory.heard or self._clock() - self._began >= self._pace.operator
-        self.board.post(self._state(rows, heard))
-        if heard and self._sight.listed is not None and settled(self._waited_for(rows, self._pace.tries)):
+        told = self._memory.told or self._clock() - self._began >= self._pace.operator
+        self.board.post(self._state(rows, told))
+        if told and self._sight.listed is not None and settled(self._waited_for(rows, self._pace.tries)):
             self._in_service = self._sight.boot
 
-    def _state(self, rows: tuple[AdapterState, ...], heard: bool) -> AgentState:
+    def _state(self, rows: tuple[AdapterState, ...], told: bool) -> AgentState:
         return AgentState(
             seq=0,
             life="",
@@ -224,7 +223,7 @@ class Keeper:
             engine=self._sight.state,
             wanted=self._memory.wanted.id if self._memory.told else "",
             epoch=self._memory.wanted.epoch,
-            settled=heard and settled(self._waited_for(rows)),
+            settled=told and settled(self._waited_for(rows)),
             model=self._stock.model.state,
             adapters=rows,
         )

@@ -22,8 +22,6 @@ class Memory:
     def __init__(self, backoff: Backoff, clock: Callable[[], float] = time.monotonic) -> None:
         self._backoff, self._clock = backoff, clock
         self.wanted = Wanted()
-        self.heard = False
-        """Whether an operator spoke to this life of the agent."""
         self.told = False
         """Whether this or an earlier life was ever told what is wanted."""
         self.pins: dict[str, Staged] = {}
