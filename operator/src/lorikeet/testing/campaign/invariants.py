@@ -67,20 +67,30 @@ class Sample:
         for body in self.adapters:
             name, status = body["metadata"]["name"], LoRAAdapterStatus.parse(body.get("status", {}))
             yield from untrue(name, status, routed, self.lists)
+            if is_true(status.conditions, Kind.READY):
+                yield from unready(name, status, routed, self.lists, "replicas" not in body["spec"])
             yield from stray(name, status, catalog)
 
 
 def untrue(name: str, status: LoRAAdapterStatus, routed: set[str], lists: Lists) -> Iterator[str]:
-    """What status says and an engine does not list."""
-    ready = is_true(status.conditions, Kind.READY)
+    """What status lets gateways route by, and an engine does not list."""
     rows = {row.pod for row in status.replicas if row.state is State.LOADED and row.digest == status.digest}
-    for pod in sorted(routed):
-        found = lists.get(pod, {}).get(status.engine_name)
-        there = found is not None and found.name == status.digest
-        if pod in rows and status.engine_name and not there:
-            yield f"truth: status has {status.engine_name} loaded on {pod}, whose engine has it from {found}"
-        if ready and not there:
-            yield f"ready: {name} is Ready, and {pod} does not list {status.engine_name or 'anything of it'}"
+    for pod in sorted(rows & routed if status.engine_name else ()):
+        if not listed(status, lists.get(pod, {})):
+            yield f"truth: status of {name} has {status.engine_name} loaded on {pod}, which does not list it"
+
+
+def unready(name: str, status: LoRAAdapterStatus, routed: set[str], lists: Lists, everywhere: bool) -> Iterator[str]:
+    """Replicas that lack what is called Ready: any of them may be asked, or some where it is not `everywhere`."""
+    lacking = [pod for pod in sorted(routed) if not listed(status, lists.get(pod, {}))]
+    if lacking if everywhere else len(lacking) == len(routed):
+        yield f"ready: {name} is Ready, and {lacking} do not list {status.engine_name or 'anything of it'}"
+
+
+def listed(status: LoRAAdapterStatus, lists: Mapping[str, Path]) -> bool:
+    """Whether an engine lists the served version, from the folder of its bytes."""
+    found = lists.get(status.engine_name)
+    return found is not None and found.name == status.digest
 
 
 def stray(name: str, status: LoRAAdapterStatus, catalog: Catalog) -> Iterator[str]:
