@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 
 from lorikeet.agent.settings import number_of_bytes
 from lorikeet.agent.space import Space
+from lorikeet.agent.store import Store
 from lorikeet.api.conditions import Reason
 from lorikeet.api.wire import AgentState, WantedAdapter
 from lorikeet.artifacts.errors import Unavailable
@@ -124,6 +127,31 @@ async def test_half_a_download_never_gets_a_digest_for_a_name(replica: Replica, 
     replica.hub.faults.clear()
     row = await replica.row("one", "Loaded")
     assert left(replica) == ([row.digest], [])
+
+
+@pytest.mark.parametrize("method", ["room", "adopt", "clear"])
+async def test_an_adapter_deleted_while_the_disk_works_leaves_nothing(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Threads go on when what waits for them is cancelled."""
+    real, began, ended = getattr(Store, method), threading.Event(), threading.Event()
+
+    def slow(*given: Any) -> Any:
+        began.set()
+        time.sleep(0.1)  # the disk's own time, in its thread
+        found = real(*given)
+        time.sleep(0.1)
+        ended.set()
+        return found
+
+    monkeypatch.setattr(Store, method, slow)
+    await replica.until(lambda state: state.model.ready)
+    await replica.want(adapter("one", replica.publish("acme/one")))
+    await eventually(began.is_set)
+    await replica.want()
+    await eventually(ended.is_set)
+    await eventually(lambda: left(replica) == ([], []) and replica.loaded() == [])
+    assert (await replica.until(lambda state: state.adapters == ())).settled
 
 
 @pytest.mark.parametrize("step", ["Fetching", "Staged", "Loading", "Loaded", "Draining"])

@@ -6,11 +6,15 @@ import asyncio
 from typing import Any
 
 from lorikeet.api.wire import AgentState, WantedAdapter
-from lorikeet.testing.replica import PACE, Replica
+from lorikeet.testing.replica import PACE, Replica, eventually
 
 
 def adapter(name: str, uri: str, **more: Any) -> WantedAdapter:
     return WantedAdapter(adapter=name, uri=uri, **more)
+
+
+async def unwell(replica: Replica) -> bool:
+    return not await replica.healthy()
 
 
 async def hung(replica: Replica) -> asyncio.Task[int]:
@@ -25,7 +29,7 @@ async def hung(replica: Replica) -> asyncio.Task[int]:
 async def test_it_leaves_rotation_and_fails_the_kubelets_probe_until_it_moves(replica: Replica) -> None:
     asked = await hung(replica)
     assert not await replica.takes_traffic()
-    await replica.until_healthy(False)
+    await eventually(lambda: unwell(replica))
     replica.engine.faults.core.set()
     assert await asked == 200
     await replica.until(lambda state: state.engine == "Healthy")
@@ -58,7 +62,7 @@ async def test_nothing_is_asked_of_it_meanwhile(replica: Replica) -> None:
 
 async def test_an_agent_that_starts_again_finds_out_by_itself(replica: Replica) -> None:
     asked = await hung(replica)
-    await replica.until_healthy(False)
+    await eventually(lambda: unwell(replica))
     await replica.stop_agent()
     await replica.start_agent()
     assert await replica.healthy()  # the verdict went with who gave it

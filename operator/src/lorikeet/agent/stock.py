@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
 
 from lorikeet.agent.memory import Memory
 from lorikeet.agent.model import Model
 from lorikeet.agent.seen import Key
-from lorikeet.agent.store import Store
+from lorikeet.agent.store import Staged, Store
 from lorikeet.agent.supply import Supply, Unfit, other_bytes, problem_of
 from lorikeet.api.conditions import Problem, Reason
 from lorikeet.artifacts.errors import ArtifactError, Denied
@@ -30,9 +32,7 @@ class Stock:
             return self._failed(key, other_bytes(wish, pin))
         try:
             async with self._supply.bring(wish, self.model.facts) as (room, staged), self._shelf:
-                await asyncio.to_thread(self.store.adopt, room, staged)
-                self._memory.pins[key.uri] = staged
-                self._memory.on_disk.add(staged.digest)
+                await to_its_end(self._adopt(room, staged))
         except Unfit as unfit:
             self._memory.fail(key, "fetch", unfit.problem, known=unfit.staged)
             return f"failed: {unfit.problem.message}"
@@ -45,6 +45,11 @@ class Stock:
             return self._failed(key, Problem(reason=Reason.NO_SPACE, message=message), ELSEWHERE)
         self._memory.succeeded(key, "fetch")
         return "done"
+
+    async def _adopt(self, room: Path, staged: Staged) -> None:
+        await asyncio.to_thread(self.store.adopt, room, staged)
+        self._memory.pins[staged.uri] = staged
+        self._memory.on_disk.add(staged.digest)
 
     async def remove(self, digest: str) -> str:
         async with self._shelf:
@@ -87,3 +92,13 @@ class Stock:
     def _failed(self, key: Key, problem: Problem, asked: float | None = None) -> str:
         self._memory.fail(key, "fetch", problem, asked)
         return f"failed: {problem.message}"
+
+
+async def to_its_end(work: Coroutine[None, None, None]) -> None:
+    """Do all of `work` even when cancelled meanwhile: files that nobody knows of would never be removed."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

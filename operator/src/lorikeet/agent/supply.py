@@ -55,7 +55,7 @@ class Supply:
         files = fetch.adapter_files(listing)
         fetch.check_amount(listing, files, self.store.folder, self.caps)
         with self.space.take(str(listing.source), sum(file.size for file in files)):
-            room = await asyncio.to_thread(self.store.room)
+            room = self.store.room()  # in no thread: cancelled there, it would make a folder that nobody clears
             try:
                 yield room, await self._fetch(wanted, listing, room, token, model)
             finally:

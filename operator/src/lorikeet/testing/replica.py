@@ -9,7 +9,7 @@ async with Replica(tmp_path) as replica:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -145,12 +145,6 @@ class Replica:
         async with self.http.get(f"{self.engine.url}/health") as reply:
             return reply.status == 200
 
-    async def until_healthy(self, healthy: bool) -> None:
-        """Poll the kubelet's probe of the engine. Raises TimeoutError."""
-        async with asyncio.timeout(DEADLINE):
-            while await self.healthy() is not healthy:  # noqa: ASYNC110 - a route has no event
-                await asyncio.sleep(0.01)
-
     async def want(self, *adapters: WantedAdapter) -> None:
         status, body = await self.call("PUT", "/v1/wanted", Wanted(adapters=adapters, epoch=self.epoch).dump())
         if status != 200:
@@ -192,8 +186,10 @@ def hash_of(text: str) -> int:
     return int.from_bytes(text.encode()[:4], "big")
 
 
-async def eventually(check: Callable[[], bool]) -> None:
+async def eventually(check: Callable[[], bool | Awaitable[bool]]) -> None:
     """Poll until `check()` holds. Raises TimeoutError."""
     async with asyncio.timeout(DEADLINE):
-        while not check():  # noqa: ASYNC110 - neither disk nor simulator has an event for it
+        while not (  # noqa: ASYNC110 - neither disk, simulator nor a route has an event for it
+            found if isinstance(found := check(), bool) else await found
+        ):
             await asyncio.sleep(0.01)
