@@ -27,6 +27,14 @@ def test_the_newest_lora_series_says_who_is_busy() -> None:
     assert parse(TEXT) == EngineMetrics(running=2, waiting=1, busy=frozenset({"b@2", "c@3"}), work=83.0)
 
 
+def test_thousands_of_old_series_are_passed_over() -> None:
+    old = (
+        f'vllm:lora_requests_info{{running_lora_adapters="x@{at}",waiting_lora_adapters=""}} {at}.0\n'
+        for at in range(5000)
+    )
+    assert parse(TEXT + "".join(old)).busy == frozenset({"b@2", "c@3"})
+
+
 def test_an_engine_that_counts_nothing_is_idle_as_far_as_we_know() -> None:
     assert parse("") == EngineMetrics(running=0, waiting=0, busy=frozenset(), work=None)
 
