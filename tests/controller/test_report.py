@@ -195,10 +195,15 @@ def test_a_server_counts_its_replicas_and_names_the_trouble() -> None:
     assert [(endpoint.pod, endpoint.ready) for endpoint in status.endpoints] == [("a", True), ("b", False)]
 
 
-def test_a_replica_whose_engine_is_silent_is_not_routed() -> None:
-    silent = b.replica("a", state=b.agent_state(engine="Unreachable"))
-    seen = b.seen([], [silent])
-    assert server_says(seen).endpoints[0].ready is False
+@pytest.mark.parametrize(
+    ("engine", "said"),
+    [("Starting", "is starting"), ("Unreachable", "does not answer"), ("Hung", "hangs: requests wait for it and no")],
+)
+def test_a_replica_whose_engine_is_not_well_is_not_routed_and_says_so(engine: str, said: str) -> None:
+    seen = b.seen([], [b.replica("a", state=b.agent_state(engine=engine))])
+    status = server_says(seen)
+    assert status.endpoints[0].ready is False
+    assert f"a's engine {said}" in status.conditions[0].message
 
 
 def test_a_server_is_not_ready_before_every_pod_is_of_the_new_template() -> None:

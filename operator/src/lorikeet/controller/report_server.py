@@ -12,6 +12,12 @@ from lorikeet.controller.podspec import model_name
 from lorikeet.controller.seen import Replica, Seen, Server
 from lorikeet.controller.workload import selector, spec_problem
 
+NOT_HEALTHY = {
+    "Starting": "is starting",
+    "Unreachable": "does not answer",
+    "Hung": "hangs: requests wait for it and no token comes; the kubelet restarts it",
+}
+
 
 def server_status(
     server: Server, seen: Seen, layout: Layout, ready_adapters: int, done: Done, now: str
@@ -90,7 +96,7 @@ def _waiting(replica: Replica) -> str:
     if not replica.state.model.ready:
         return f"{replica.pod} fetches the base model"
     if replica.state.engine != "Healthy":
-        return f"{replica.pod}'s engine is starting"
+        return f"{replica.pod}'s engine {NOT_HEALTHY[replica.state.engine]}"
     if not replica.state.settled:
         return f"{replica.pod} loads its adapters"
     return f"{replica.pod} is about to be ready"
