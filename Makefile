@@ -81,7 +81,7 @@ e2e-aws: venv toolchain terraform-tools ## docs/aws.md, command by command: host
 
 .PHONY: faults
 faults: venv toolchain ## Every fault at every side effect, about an hour; PLAN='<id> <id>' for some; a report in build/faults
-	@LORIKEET_FAULT_PLANS="$(PLAN)" $(PYTEST) -q -s -m faults tests/faults
+	@LORIKEET_FAULT_PLANS="$(PLAN)" $(PYTEST) -q -s -m faults tests
 
 # --- what the above needs ---------------------------------------------------------------------------------------------
 .PHONY: venv lock toolchain terraform-tools vllm models images

@@ -47,6 +47,6 @@ class _OnTheSpot(ThreadPoolExecutor):
         done: Future[Any] = Future()
         try:
             done.set_result(call(*arguments, **more))
-        except BaseException as error:  # whoever waits for the result gets it
+        except Exception as error:  # whoever waits for the result gets it
             done.set_exception(error)
         return done

@@ -14,7 +14,7 @@ from lorikeet.kube.errors import Conflict, KubeError, NotFound
 from lorikeet.kube.resource import EVENTS, Resource
 
 Watcher = Callable[[str, Resource, Body], None]
-"""Hears ADDED, MODIFIED or DELETED, the kind, and the object."""
+"""Hears ADDED, MODIFIED or DELETED, the kind, and the object, which is not to be changed."""
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 LATENCY = 0.002
 """Seconds there, and again back."""
@@ -114,7 +114,7 @@ class Objects:
 
     def _tell(self, kind: str, resource: Resource, body: Body) -> None:
         for watcher in list(self.watchers):
-            watcher(kind, resource, copy.deepcopy(body))
+            watcher(kind, resource, body)
 
     def now(self) -> str:
         """The same as text."""
@@ -142,7 +142,7 @@ class Line(Kube):
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
     ) -> Body:
         def listed() -> Body:
-            items = copy.deepcopy(self.objects.of(resource, namespace, labels))
+            items = list(self.objects.of(resource, namespace, labels))  # as they are held: an index only reads
             return {"metadata": {"resourceVersion": self.objects.version}, "items": items}
 
         return await self._carry("list", resource, listed)
