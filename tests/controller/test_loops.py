@@ -12,6 +12,7 @@ import pytest
 
 from lorikeet.api.loraadapter import LoRAAdapterStatus, ReplicaState, State
 from lorikeet.api.ref import Ref
+from lorikeet.controller import loops as loops_module
 from lorikeet.controller.index import WATCHED, Index
 from lorikeet.controller.loops import Loops
 from lorikeet.controller.report import Tell
@@ -25,13 +26,14 @@ from lorikeet.kube.resource import LORAADAPTERS, MODELSERVERS, SECRETS, Resource
 from lorikeet.testing import builders as b
 
 SQL = Ref(b.NAMESPACE, "sql")
+KINDS = (*WATCHED, SECRETS)
 
 
 class ScriptedKube(Kube):
     """Lists what it holds and takes what is applied; raises what `trouble` says for a kind."""
 
     def __init__(self) -> None:
-        self.held: dict[Resource, list[Body]] = {resource: [] for resource in (*WATCHED, SECRETS)}
+        self.held: dict[Resource, list[Body]] = {resource: [] for resource in KINDS}
         self.trouble: dict[Resource, KubeError] = {}
         self.lists: list[Resource] = []
         self.applied: list[Body] = []
@@ -51,6 +53,12 @@ class ScriptedKube(Kube):
         known = next((one for one in self.held[resource] if one["metadata"]["name"] == body["metadata"]["name"]), {})
         meta = {**known.get("metadata", {}), **body["metadata"], "resourceVersion": str(self.version)}
         return {**known, **body, "metadata": meta}
+
+    async def create(self, resource: Resource, body: Body) -> Body:
+        return body
+
+    def has(self, name: str) -> bool:
+        return any(body["metadata"]["name"] == name for body in self.applied)
 
 
 class AlwaysLeader(Lease):
@@ -131,6 +139,39 @@ class TestStart:
         await until(lambda: lease.refused > 0)
         lease.lapsed = False
         await until(lambda: bool(kube.applied))
+        await loops.stop()
+
+    async def test_a_child_that_could_not_be_applied_is_tried_again_without_news(
+        self, world: World, kube: ScriptedKube
+    ) -> None:
+        kube.held[MODELSERVERS] = [existing(b.server_body(), 1)]
+        kube.trouble[SECRETS] = Unreachable("429")
+        loops = Loops(world)
+        await loops.start()
+        await until(lambda: kube.has("qwen-engine"))
+        del kube.trouble[SECRETS]
+        await until(lambda: kube.has("qwen-lorikeet-keys"))
+        await loops.stop()
+
+    async def test_a_list_that_knows_nothing_new_costs_no_pass(
+        self, world: World, kube: ScriptedKube, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(loops_module, "RELIST", 0.02)
+        kube.held[MODELSERVERS] = [existing(b.server_body(), 1)]
+        passes = 0
+
+        async def counted(ref: Ref, world: World) -> None:
+            nonlocal passes
+            passes += 1
+
+        monkeypatch.setattr(loops_module, "reconcile", counted)
+        loops = Loops(world)
+        await loops.start()
+        await until(lambda: passes == 1 and kube.lists.count(MODELSERVERS) > 3)
+        assert passes == 1
+        kube.version += 1
+        kube.held[MODELSERVERS] = [existing(b.server_body(), kube.version)]
+        await until(lambda: passes == 2)
         await loops.stop()
 
     async def test_the_loop_of_a_server_that_nothing_names_any_more_ends(

@@ -112,14 +112,16 @@ class Loops:
                 await asyncio.sleep(pause)
 
     async def _list_all(self) -> None:
+        """At first every server is looked at; later only those of which the list knew what the watches did not tell."""
+        touched: set[Ref] = set()
         for resource in WATCHED:
             labels = SERVER_LABEL if resource in LABELLED else ""
             lists = [await self._world.kube.list(resource, name, labels=labels) for name in self._namespaces]
             oldest = min(int(listed["metadata"]["resourceVersion"]) for listed in lists)
             bodies = [{**_typed(resource.api_version, resource.kind), **item} for one in lists for item in one["items"]]
-            self._world.index.replace(resource, bodies, oldest)
-        self._listed = True
-        self.poke(self._world.index.servers())
+            touched |= self._world.index.replace(resource, bodies, oldest)
+        first, self._listed = not self._listed, True
+        self.poke(self._world.index.servers() if first else touched)
 
 
 def _typed(api_version: str, kind: str) -> dict[str, str]:

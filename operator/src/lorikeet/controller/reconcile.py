@@ -25,7 +25,8 @@ async def reconcile(ref: Ref, world: World) -> float | None:
     done = await carry_out(ref, plan, world)
     await tell_left(ref, leftovers(seen), world)
     due = await tell(ref, report(seen, layout, done, world.now()), world)
+    lines = world.lines[ref]
     if done.applied and not done.failed:
         return 0.0
-    dues = (due, world.lines[ref].lingering.due())
+    dues = (due, lines.lingering.due(), lines.again(bool(done.failed)))
     return min((each for each in dues if each is not None), default=None)

@@ -12,6 +12,7 @@ import aiohttp
 
 from lorikeet.api import keys
 from lorikeet.api.ref import Ref
+from lorikeet.backoff import Backoff, Tries
 from lorikeet.controller.index import Index
 from lorikeet.controller.leftovers import Leftover
 from lorikeet.controller.lingering import Lingering
@@ -24,6 +25,7 @@ from lorikeet.kube.lease import Lease
 from lorikeet.kube.resource import Resource
 
 log = logging.getLogger(__name__)
+BACKOFF = Backoff(first=0.5, cap=60.0)
 
 
 def utc_now() -> str:
@@ -46,6 +48,14 @@ class Lines:
         """What deleted adapters may have left, as people were told."""
         self.waiting: dict[tuple[Resource, Ref], float] = {}
         """Objects whose status is to be told, and since when."""
+        self._tries = Tries(BACKOFF)
+
+    def again(self, failed: bool) -> float | None:
+        """Seconds until what `failed` to be carried out is tried again; None where nothing did."""
+        if failed:
+            return self._tries.failed()
+        self._tries.succeeded()
+        return None
 
     def link(self, pod: str) -> Link | None:
         """The line to a pod's agent."""
