@@ -52,7 +52,7 @@ async def agent() -> AsyncIterator[ScriptedAgent]:
 @pytest.fixture
 async def line(agent: ScriptedAgent, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Line]:
     monkeypatch.setattr(links, "BACKOFF", Backoff(cap=0.05))
-    monkeypatch.setattr(links, "CALL_TIMEOUT", 0.2)
+    monkeypatch.setattr(links, "CALL_TIMEOUT", 0.5)
     monkeypatch.setattr(links, "POLL_WAIT", 0.1)
     async with aiohttp.ClientSession() as session:
         found = Line(agent, session)

@@ -66,12 +66,16 @@ def written(
 
 
 def _written(finding: Finding, before: Condition | None, generation: int, now: str) -> Condition:
+    message = finding.message[:MESSAGE_LIMIT]
+    found = (finding.status, finding.reason, message, generation)
+    if before and found == (before.status, before.reason, before.message, before.observed_generation):
+        return before  # as it is: thousands are looked at in each pass
     same = before is not None and before.status == finding.status and before.last_transition_time
     return Condition(
         type=finding.kind,
         status=finding.status,
         reason=finding.reason,
-        message=finding.message[:MESSAGE_LIMIT],
+        message=message,
         observed_generation=generation,
         last_transition_time=before.last_transition_time if before and same else now,
     )

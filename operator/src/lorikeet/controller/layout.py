@@ -43,8 +43,7 @@ class Layout:
 
     def replicas(self, adapter: Adapter, seen: Seen) -> tuple[Replica, ...]:
         """The replicas that shall hold `adapter`."""
-        pods = self.place(adapter).pods
-        return tuple(replica for replica in seen.replicas if replica.pod in pods)
+        return seen.of(self.place(adapter).pods)
 
     def loads(self, adapter: Adapter, pod: str) -> Set[str]:
         """The URIs of its versions that shall be loaded on `pod`."""
@@ -67,7 +66,13 @@ def lay_out(seen: Seen) -> Layout:
     slots = seen.server.spec.lora.max_cpu_loras
     found = _placed(seen, slots)
     rollouts = [
-        Rollout(adapter, found.place(adapter), seen.replicas, answering(adapter, seen))
+        Rollout(
+            adapter,
+            found.place(adapter),
+            found.replicas(adapter, seen),
+            seen.holding(adapter.ref.name),
+            answering(adapter, seen),
+        )
         for adapter in sorted(seen.adapters, key=lambda adapter: adapter.order)
     ]
     return replace(found, shares=shares(rollouts, seen.replicas, slots))
@@ -87,5 +92,7 @@ def _placed(seen: Seen, slots: int) -> Layout:
 
 
 def _wish(adapter: Adapter, seen: Seen) -> Wish:
-    weightless = frozenset(replica.pod for replica in seen.replicas if is_hopeless(adapter, replica))
-    return Wish(adapter.order, adapter.ref.name, adapter.spec.replicas, weightless)
+    name = adapter.ref.name
+    doubtful = (each for each in seen.replicas if adapter.pin is None or name in each.failing)
+    weightless = frozenset(replica.pod for replica in doubtful if is_hopeless(adapter, replica))
+    return Wish(adapter.order, name, adapter.spec.replicas, weightless)

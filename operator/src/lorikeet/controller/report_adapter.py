@@ -25,8 +25,8 @@ UNLOADABLE = frozenset({Reason.LOAD_FAILED, Reason.LOAD_TIMEOUT, Reason.ENGINE_U
 def adapter_status(adapter: Adapter, seen: Seen, layout: Layout, now: str) -> LoRAAdapterStatus:
     """The whole status, from facts alone but for transition times."""
     where = layout.replicas(adapter, seen)
-    version = served(adapter, seen.replicas, where) if names_of(adapter, seen) else None
-    rows = tuple(_rows(adapter, seen.replicas, layout))
+    version = served(adapter, seen.holding(adapter.ref.name), where) if names_of(adapter, seen) else None
+    rows = tuple(_rows(adapter, seen.holding(adapter.ref.name), layout))
     entry = next((entry for replica in where if (entry := wanted_entry(adapter, replica))), None)
     facts = version or entry
     answers = _answers(rows, seen, version.digest if version else "")

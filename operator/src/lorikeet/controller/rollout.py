@@ -55,7 +55,10 @@ class Rollout:
 
     adapter: Adapter
     place: Place
-    replicas: Sequence[Replica]
+    homes: Sequence[Replica]
+    """Where its place is."""
+    holding: Sequence[Replica]
+    """All replicas that know something of it."""
     answering: Set[str] = frozenset()
     """Pods that answer for it, and gateways know."""
 
@@ -63,11 +66,6 @@ class Rollout:
     def uri(self) -> str | None:
         """The wanted version."""
         return pinned_uri(self.adapter)
-
-    @cached_property
-    def homes(self) -> Sequence[Replica]:
-        """Where its place is."""
-        return [replica for replica in self.replicas if replica.pod in self.place.pods]
 
     def stand(self, replica: Replica) -> Stand:
         """How things are on one replica."""
@@ -96,7 +94,7 @@ class Rollout:
         """Whether the one that is only still on `pod` is all there is to answer: no home does, and it is the first."""
         if self.answering & self.place.pods or not self.homes:
             return False
-        left = [replica.pod for replica in self.replicas if replica.routed and loaded(self.adapter, replica)]
+        left = [replica.pod for replica in self.holding if replica.routed and loaded(self.adapter, replica)]
         return pod == min(set(left) - self.place.pods, default=None)
 
     def was_told(self, entry: AdapterState | None, pod: str) -> bool:
@@ -145,13 +143,13 @@ class Rollout:
 
 def answering(adapter: Adapter, seen: Seen) -> frozenset[str]:
     """The pods that answer for `adapter` now, as gateways were told."""
-    endpoints = {endpoint.pod for endpoint in seen.server.told.endpoints if endpoint.ready} if seen.server else set()
-    rows = _told_rows(adapter)
-    known = (replica for replica in seen.replicas if replica.routed and replica.pod in endpoints)
+    rows, endpoints = _told_rows(adapter), seen.server.endpoints if seen.server else frozenset()
     return frozenset(
         replica.pod
-        for replica in known
-        if any((replica.pod, entry.digest) in rows for entry in loaded(adapter, replica))
+        for replica in seen.holding(adapter.ref.name)
+        if replica.routed
+        and replica.pod in endpoints
+        and any((replica.pod, entry.digest) in rows for entry in loaded(adapter, replica))
     )
 
 

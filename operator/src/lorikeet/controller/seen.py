@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -30,6 +30,11 @@ class Server:
     """The status gateways read now."""
     rendered: Mapping[str, str] = field(default_factory=dict)
     """Kind → fingerprint of the child that the API server holds; absent where the child is."""
+
+    @cached_property
+    def endpoints(self) -> frozenset[str]:
+        """The pods to which gateways send requests, as they were told."""
+        return frozenset(endpoint.pod for endpoint in self.told.endpoints if endpoint.ready)
 
 
 @dataclass(frozen=True)
@@ -116,14 +121,20 @@ class Replica:
 
     def holds(self, adapter: str) -> Sequence[AdapterState]:
         """Every version of `adapter` (an object's name) that its agent knows."""
-        return self._by_adapter.get(adapter, ())
+        return self.by_adapter.get(adapter, ())
 
     @cached_property
-    def _by_adapter(self) -> Mapping[str, Sequence[AdapterState]]:
+    def by_adapter(self) -> Mapping[str, Sequence[AdapterState]]:
         found: dict[str, list[AdapterState]] = defaultdict(list)
         for entry in self.state.adapters if self.state else ():
             found[entry.adapter].append(entry)
         return found
+
+    @cached_property
+    def failing(self) -> frozenset[str]:
+        """The adapters of which some version failed here for good."""
+        entries = self.state.adapters if self.state else ()
+        return frozenset(entry.adapter for entry in entries if entry.state is State.FAILED and entry.lasting)
 
 
 @dataclass(frozen=True)
@@ -139,6 +150,26 @@ class Seen:
     """Public name → the object of this namespace that holds it."""
     answering: Mapping[str, frozenset[Ref]] = field(default_factory=dict)
     """Public name → the adapters of this namespace that answer to it, as gateways were told."""
+
+    def holding(self, adapter: str) -> Sequence[Replica]:
+        """The replicas that know something of `adapter` (an object's name)."""
+        return self._holding.get(adapter, ())
+
+    def of(self, pods: Iterable[str]) -> tuple[Replica, ...]:
+        """The replicas called so, in order."""
+        return tuple(self._by_pod[pod] for pod in sorted(pods))
+
+    @cached_property
+    def _by_pod(self) -> Mapping[str, Replica]:
+        return {replica.pod: replica for replica in self.replicas}
+
+    @cached_property
+    def _holding(self) -> Mapping[str, Sequence[Replica]]:
+        found: dict[str, list[Replica]] = defaultdict(list)
+        for replica in sorted(self.replicas, key=lambda replica: replica.pod):
+            for adapter in replica.by_adapter:
+                found[adapter].append(replica)
+        return found
 
     @property
     def complete(self) -> bool:

@@ -6,6 +6,7 @@ going, and those that are only still here; what is still to be fetched is loaded
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -34,17 +35,27 @@ def shares(
     rollouts: Sequence[Rollout], replicas: Sequence[Replica], slots: int
 ) -> dict[str, tuple[WantedAdapter, ...]]:
     """Pod → what it shall hold; only for replicas that say what they have. `rollouts` in the adapters' order."""
+    there = _there(rollouts)
     heard = [replica for replica in replicas if replica.state is not None]
-    splits = {replica.pod: _split(rollouts, replica, slots) for replica in heard}
+    splits = {replica.pod: _split(there[replica.pod], replica, slots) for replica in heard}
     turns = {rollout.adapter.ref.name: rollout.turn(_crowded(rollout, splits)) for rollout in rollouts}
     return {
         replica.pod: tuple(
             entry
-            for rollout in rollouts
+            for rollout in there[replica.pod]
             for entry in _entries(rollout, replica, splits[replica.pod], turns[rollout.adapter.ref.name])
         )
         for replica in heard
     }
+
+
+def _there(rollouts: Sequence[Rollout]) -> Mapping[str, Sequence[Rollout]]:
+    """Pod → those that concern it, because their place is there, or something of them is."""
+    found: dict[str, list[Rollout]] = defaultdict(list)
+    for rollout in rollouts:
+        for pod in {replica.pod for replica in rollout.holding} | rollout.place.pods:
+            found[pod].append(rollout)
+    return found
 
 
 def _split(rollouts: Sequence[Rollout], replica: Replica, slots: int) -> _Split:
@@ -83,8 +94,9 @@ def _rank(rollout: Rollout, stand: Stand) -> int:
 
 def _crowded(rollout: Rollout, splits: Mapping[str, _Split]) -> frozenset[str]:
     name = rollout.adapter.ref.name
-    stands = {pod: split.stands[name] for pod, split in splits.items() if name not in split.second}
-    return frozenset(pod for pod, stand in stands.items() if _is_pair(rollout, stand) and not stand.both)
+    splits_there = (splits[home.pod] for home in rollout.homes if home.pod in splits)
+    stands = (split.stands[name] for split in splits_there if name not in split.second)
+    return frozenset(stand.pod for stand in stands if _is_pair(rollout, stand) and not stand.both)
 
 
 def _entries(rollout: Rollout, replica: Replica, split: _Split, turn: Turn) -> Iterator[WantedAdapter]:

@@ -24,7 +24,10 @@ def told_version(adapter: Adapter) -> ServedVersion | None:
 
 def entry_of(adapter: Adapter, uri: str | None, replica: Replica) -> AdapterState | None:
     """What the replica says of one version."""
-    return next((entry for entry in replica.holds(adapter.ref.name) if entry.uri == uri), None)
+    for entry in replica.holds(adapter.ref.name):
+        if entry.uri == uri:
+            return entry
+    return None
 
 
 def wanted_entry(adapter: Adapter, replica: Replica) -> AdapterState | None:
@@ -37,8 +40,9 @@ def loaded(adapter: Adapter, replica: Replica) -> tuple[AdapterState, ...]:
 
     Its own alone: what an object of the same name left, which is no more, is no version of this one.
     """
-    entries = (entry for entry in replica.holds(adapter.ref.name) if entry.state is State.LOADED)
-    return tuple(entry for entry in entries if entry.uri == pinned_uri(adapter) or entry.digest in adapter.once_told)
+    uri, told = adapter.pinned_uri, adapter.once_told
+    entries = replica.holds(adapter.ref.name)
+    return tuple([one for one in entries if one.state is State.LOADED and (one.uri == uri or one.digest in told)])
 
 
 def is_here(entry: AdapterState | None) -> bool:
