@@ -109,6 +109,17 @@ def test_an_adapter_that_no_object_wants_is_dropped() -> None:
     assert pushed(plan([], [here])) == {"a": set()}
 
 
+def test_an_adapter_that_cannot_be_read_stays_as_it_is() -> None:
+    here = b.replica("a", b.entry("newer"), b.entry("newer", b.COMMIT_2, State.STAGED), b.entry("gone"))
+    found = replace(rendered(b.seen([b.adapter()], [here])), unread=frozenset({"newer"}))
+    [push] = [action for action in decided(found).actions if isinstance(action, Push)]
+    assert {(entry.adapter, entry.uri[-1], entry.load) for entry in push.wanted.adapters} == {
+        ("newer", "1", True),
+        ("newer", "2", False),
+        ("sql", "1", True),
+    }
+
+
 def test_an_adapter_whose_name_another_holds_is_not_loaded() -> None:
     older = b.adapter("first", name="shared", created="2025-01-01T00:00:00Z")
     younger = b.adapter("second", name="shared")

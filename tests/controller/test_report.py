@@ -94,7 +94,7 @@ def test_a_broken_adapter_says_why_in_the_condition_it_concerns(reason: Reason, 
 
 
 def test_a_missing_server_is_named_with_the_next_step() -> None:
-    alone = Seen(b.SERVER, None, (b.adapter(),), (), {"sql": b.adapter().ref})
+    alone = Seen(b.SERVER, None, (b.adapter(),), (), holders={"sql": b.adapter().ref})
     found = status_of(b.adapter(), alone).conditions[0]
     assert found.reason == "ServerNotFound"
     assert found.message == (

@@ -24,10 +24,11 @@ def decide(seen: Seen, layout: Layout, installation: Installation) -> Plan:
 
 def is_gone(adapter: Adapter, seen: Seen) -> bool:
     """Whether a branch's or tag's pinned revision is no longer at its source: then the source is resolved anew."""
-    uri = pinned_uri(adapter)
-    entries = (entry for replica in seen.replicas for entry in replica.holds(adapter.ref.name) if entry.uri == uri)
-    lost = any(entry.state is State.FAILED and entry.reason is Reason.REVISION_NOT_FOUND for entry in entries)
-    return lost and uri != adapter.spec.source.uri
+    uri, name = pinned_uri(adapter), adapter.ref.name
+    if uri == adapter.spec.source.uri:
+        return False
+    entries = (entry for replica in seen.holding(name) for entry in replica.holds(name) if entry.uri == uri)
+    return any(entry.state is State.FAILED and entry.reason is Reason.REVISION_NOT_FOUND for entry in entries)
 
 
 def _applies(seen: Seen, installation: Installation) -> Iterator[Action]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from lorikeet.api.loraadapter import State
 from lorikeet.api.wire import WantedAdapter
 from lorikeet.controller.placement import Place, Wish, place, replicas_needed, slots_needed
 from lorikeet.controller.rights import names_of
@@ -75,7 +76,17 @@ def lay_out(seen: Seen) -> Layout:
         )
         for adapter in sorted(seen.adapters, key=lambda adapter: adapter.order)
     ]
-    return replace(found, shares=shares(rollouts, seen.replicas, slots))
+    shared = shares(rollouts, seen.replicas, slots)
+    return replace(found, shares={pod: (*share, *_untouched(seen, pod)) for pod, share in shared.items()})
+
+
+def _untouched(seen: Seen, pod: str) -> Iterator[WantedAdapter]:
+    """What the replica has of adapters that cannot be read, as it is."""
+    [replica] = seen.of([pod])
+    for name in sorted(seen.unread):
+        for entry in replica.holds(name):
+            if entry.uri and entry.state not in (State.DRAINING, State.FAILED):
+                yield WantedAdapter(adapter=name, uri=entry.uri, load=entry.state is not State.STAGED)
 
 
 def _placed(seen: Seen, slots: int) -> Layout:

@@ -50,7 +50,7 @@ def some(names: list[str]) -> str:
 
 
 def _on(replica: Replica, seen: Seen) -> Iterator[Leftover]:
-    known = {adapter.ref.name for adapter in seen.adapters}
+    known = seen.unread | {adapter.ref.name for adapter in seen.adapters}
     state = replica.state or replica.last
     for entry in state.adapters if state else ():
         if entry.adapter in known or entry.state not in IN_ENGINE:

@@ -34,7 +34,8 @@ def observe(ref: Ref, world: World) -> Seen:
     lines.resolver.keep_only(_key(adapter) for adapter in adapters)
     lines.lingering.keep_only(adapter.uid for adapter in adapters)
     replicas = _replicas(ref, server, world, lines)
-    return Seen(ref, server, adapters, replicas, holders, answering)
+    unread = frozenset(_names(ref, world) - {adapter.ref.name for adapter in adapters})
+    return Seen(ref, server, adapters, replicas, unread, holders, answering)
 
 
 def _server(ref: Ref, world: World, lines: Lines) -> Server | None:
@@ -60,6 +61,12 @@ def _rendered(ref: Ref, world: World) -> dict[str, str]:
         for resource in (DEPLOYMENTS, SERVICES)
         for child in world.index.of(resource, ref)
     }
+
+
+def _names(ref: Ref, world: World) -> set[str]:
+    """The adapters that nobody is deleting."""
+    metas = (body["metadata"] for body in world.index.of(LORAADAPTERS, ref))
+    return {meta["name"] for meta in metas if "deletionTimestamp" not in meta}
 
 
 def _adapters(ref: Ref, holders: Mapping[str, Ref], world: World, lines: Lines) -> Iterator[Adapter]:

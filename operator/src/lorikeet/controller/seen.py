@@ -146,6 +146,8 @@ class Seen:
     """None where no such ModelServer is, or none that can be read."""
     adapters: tuple[Adapter, ...] = ()
     replicas: tuple[Replica, ...] = ()
+    unread: frozenset[str] = frozenset()
+    """Adapters (objects' names) that say what we cannot read, a newer operator's source, say: they stay as they are."""
     holders: Mapping[str, Ref] = field(default_factory=dict)
     """Public name → the object of this namespace that holds it."""
     answering: Mapping[str, frozenset[Ref]] = field(default_factory=dict)

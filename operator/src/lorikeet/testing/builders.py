@@ -110,7 +110,7 @@ def seen(adapters: Sequence[Adapter], replicas: Sequence[Replica], of: Server | 
         if any(row.state is State.LOADED for row in each.told.replicas):
             for name in each.told.names:
                 answering[name] = answering.get(name, frozenset()) | {each.ref}
-    return Seen(found.ref, found, tuple(adapters), tuple(replicas), holders, answering)
+    return Seen(found.ref, found, tuple(adapters), tuple(replicas), holders=holders, answering=answering)
 
 
 def server_body(ref: Ref = SERVER, **spec: Any) -> Body:
