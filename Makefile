@@ -83,6 +83,11 @@ e2e-aws: venv toolchain terraform-tools ## docs/aws.md, command by command: host
 faults: venv toolchain ## Every fault at every side effect, about an hour; PLAN='<id> <id>' for some; a report in build/faults
 	@LORIKEET_FAULT_PLANS="$(PLAN)" $(PYTEST) -q -s -m faults tests
 
+.PHONY: explore
+explore: venv ## Properties with new examples, ROUNDS=10 times over; what fails becomes a test
+	@for round in $$(seq $${ROUNDS:-10}); do \
+	  LORIKEET_EXAMPLES=explore $(PYTEST) -q -n 2 -m "hypothesis and not ($(SLOW))" tests || exit 1; done
+
 # --- what the above needs ---------------------------------------------------------------------------------------------
 .PHONY: venv lock toolchain terraform-tools vllm models images
 venv: $(VENV)/.stamp ## The Python environment, from hash-locked requirements

@@ -237,6 +237,13 @@ class TestTell:
         kube.trouble[LORAADAPTERS] = error
         assert await self.tell(world) is None
 
+    async def test_whoever_no_longer_leads_writes_nothing_and_says_so(self, world: World, kube: ScriptedKube) -> None:
+        assert isinstance(world.lease, AlwaysLeader)
+        world.lease.lapsed = True
+        with pytest.raises(NotLeader):
+            await self.tell(world)
+        assert kube.applied == []
+
     async def test_the_version_that_was_seen_goes_with_what_is_told(self, world: World, kube: ScriptedKube) -> None:
         await self.tell(world)
         assert kube.applied[0]["metadata"]["resourceVersion"] == "1"

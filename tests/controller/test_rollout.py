@@ -134,10 +134,34 @@ class TestGoingBack:
         for left in ([KEPT, FAILED], [FAILED]):
             assert holds(updating(b.replica("a", *left), b.replica("b", OLD, FAILED)))["a"] == BOTH
 
+    def test_where_both_failed_for_good_neither_is_forgotten_and_tried_anew(self) -> None:
+        lost = b.entry(commit=V1, state=State.FAILED, reason=Reason.RANK_TOO_HIGH, lasting=True)
+        both = updating(b.replica("a", lost, FAILED))
+        assert holds(both) == {"a": BOTH}
+        fetching = b.entry(commit=V2, state=State.FETCHING)
+        assert holds(updating(b.replica("a", lost, fetching))) == {"a": BOTH}
+        assert holds(updating(b.replica("a", lost, NEW))) == {"a": NEW_ALONE}
+
     def test_while_the_source_means_nothing_yet_the_one_that_was_told_is_wanted_also_after_a_restart(self) -> None:
         first = told(seen([b.adapter()], b.replica("a", OLD)))
         moving = then(first, b.replica("a", KEPT), source={"uri": "hf://acme/sql@main"})
         assert holds(moving) == {"a": {"1": True}}
+
+    @pytest.mark.parametrize("slots", [1, 2])
+    @pytest.mark.parametrize("reason", [None, Reason.SOURCE_UNAVAILABLE], ids=["under way", "fails for now"])
+    def test_an_engine_that_starts_again_before_the_new_one_is_fetched_loads_the_one_that_was_told(
+        self, slots: int, reason: Reason | None
+    ) -> None:
+        state = State.FAILED if reason else State.FETCHING
+        fetching = b.entry(commit=V2, state=state, reason=reason, digest="", engine_name="")
+        found = updating(b.replica("a", KEPT, fetching), slots=slots)
+        assert holds(found) == {"a": BOTH if slots > 1 else OLD_STAYS}
+
+    def test_a_replica_that_comes_in_the_middle_fetches_the_new_one_alone_while_that_can_be_had(self) -> None:
+        before = [b.replica("a", OLD)]
+        assert holds(updating(b.replica("a", OLD), b.replica("b"), slots=2, before=before))["b"] == NEW_ALONE
+        failing = b.entry(commit=V2, state=State.FAILED, reason=Reason.SOURCE_UNAVAILABLE, digest="", engine_name="")
+        assert holds(updating(b.replica("a", OLD), b.replica("b", failing), slots=2, before=before))["b"] == BOTH
 
     def test_a_rollback_loads_what_is_on_the_disk(self) -> None:
         second = told(told(updating(b.replica("a", OLD, NEW))))

@@ -152,7 +152,7 @@ class World:
         told, ready = self.told.get(name), {each.pod for each in self.server_told.endpoints if each.ready}
         rows = [row for row in told.replicas if row.state is State.LOADED and row.pod in ready] if told else []
         names = {(row.pod, f"{name}@{row.digest[:12]}") for row in rows}
-        return {engine for pod, engine in names if pod in self.boxes and self.boxes[pod].answers_to(engine)}
+        return {engine for pod, engine in names if self.boxes[pod].routed and self.boxes[pod].answers_to(engine)}
 
     def rest(self) -> None:
         """Let everything happen that will."""
@@ -216,6 +216,18 @@ class Life(RuleBasedStateMachine):
         steps = [(box, *each) for box in self.world.boxes.values() for each in box.steps()]
         if steps:
             step(*data.draw(st.sampled_from(steps)))
+
+    @rule(data=st.data())
+    def crash(self, data: st.DataObject) -> None:
+        """An engine starts again: it has nothing loaded, and takes no requests until it has."""
+        box = data.draw(st.sampled_from(list(self.world.boxes.values())))
+        for key, state in list(box.has.items()):
+            if state is State.DRAINING and key not in box.wanted:
+                del box.has[key]
+            elif state in (State.LOADED, State.DRAINING):
+                box.has[key] = State.STAGED
+        box.routed = False
+        self.world.once_answered = {name for name in self.world.once_answered if self.world.answers(name)}
 
     @rule()
     def become_ready(self) -> None:

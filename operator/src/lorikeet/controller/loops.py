@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 
 GATHER = 0.01
 """Seconds a woken loop waits for what comes together: a burst of changes is one pass."""
+SHARE, LONGEST = 2.0, 1.0
+"""A pass over hundreds of adapters takes a while: the next one waits that many times as long, up to so many seconds, so
+that a burst of news is a few passes and not one for each."""
 BACKOFF = Backoff(cap=30.0)
 LAPSED = 1.0
 """Seconds until a pass that may not write is tried again: a renewal that comes late makes us the leader again, and
@@ -80,9 +83,12 @@ class Loops:
             await self._world.lines.pop(ref).close()
 
     async def _passes(self, ref: Ref, poke: asyncio.Event) -> None:
-        tries, due = Tries(BACKOFF), None
+        tries, due, clock = Tries(BACKOFF), None, self._world.clock
+        began = ended = clock()
         while True:
             await _woken(poke, due)
+            await asyncio.sleep(max(GATHER, ended + min(SHARE * (ended - began), LONGEST) - clock()))
+            began = clock()
             poke.clear()
             self._poked_at.pop(ref, None)
             if not self._world.index.knows(ref):
@@ -98,6 +104,7 @@ class Loops:
                 # A defect in one server's pass must not end the loop that would mend it.
                 due = tries.failed()
                 log.exception("%s: the pass failed, again in %.1f s", ref, due)
+            ended = clock()
 
     async def _keep_listing(self) -> None:
         tries = Tries(BACKOFF)
@@ -130,11 +137,10 @@ def _typed(api_version: str, kind: str) -> dict[str, str]:
 
 
 async def _woken(poke: asyncio.Event, due: float | None) -> None:
-    """Wait for a poke and a moment for its company, or until `due` seconds are over."""
+    """Wait for a poke, or until `due` seconds are over."""
     try:
         # Not `wait_for`: before Python 3.12 it may swallow a cancellation.
         async with asyncio.timeout(due):
             await poke.wait()
     except TimeoutError:
         return
-    await asyncio.sleep(GATHER)

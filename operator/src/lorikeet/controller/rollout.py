@@ -41,7 +41,12 @@ class Stand:
     old: AdapterState | None = None
     """Another one, or one that has no place here, which is loaded and shall stay for now."""
     back: str | None = None
-    """The version to go back to: nothing is loaded, and the wanted one failed for good or is not known."""
+    """The version to go back to: nothing is loaded, and the wanted one is not to be had."""
+
+    @property
+    def first(self) -> str | None:
+        """The version to load before the wanted one, or in its place."""
+        return self.old.uri if self.old else self.back
 
     @property
     def both(self) -> bool:

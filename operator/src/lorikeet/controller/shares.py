@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from lorikeet.api.wire import WantedAdapter
 from lorikeet.controller.rollout import Rollout, Stand
 from lorikeet.controller.seen import Replica
-from lorikeet.controller.versions import entry_of, failed_for_good, is_here
+from lorikeet.controller.versions import entry_of, failed_back, failed_for_good, is_here
 
 Turn = tuple[str | None, bool]
 Versions = Mapping[str, bool]
@@ -73,7 +73,7 @@ def _split(rollouts: Sequence[Rollout], replica: Replica, slots: int) -> _Split:
 
 def _sits(stand: Stand) -> bool:
     """Whether its place is here, and there is something to load."""
-    return stand.home and (stand.old is not None or stand.back is not None or is_here(stand.new))
+    return stand.home and (stand.first is not None or is_here(stand.new))
 
 
 def _is_extra(rollout: Rollout, stand: Stand) -> bool:
@@ -82,7 +82,7 @@ def _is_extra(rollout: Rollout, stand: Stand) -> bool:
 
 def _is_pair(rollout: Rollout, stand: Stand) -> bool:
     """Whether two versions shall be loaded for a while."""
-    return stand.home and stand.old is not None and rollout.uri is not None and not failed_for_good(stand.new)
+    return stand.home and stand.first is not None and rollout.uri is not None and not failed_for_good(stand.new)
 
 
 def _rank(rollout: Rollout, stand: Stand) -> int:
@@ -103,6 +103,8 @@ def _entries(rollout: Rollout, replica: Replica, split: _Split, turn: Turn) -> I
     adapter, source = rollout.adapter, rollout.adapter.spec.source
     stand = split.stands[adapter.ref.name]
     found = _at_home(rollout, stand, split, turn) if stand.home else _elsewhere(rollout, stand, split)
+    if stand.home and (failed := failed_back(adapter, replica)):
+        found = {failed: True, **found}
     for uri, load in {**_kept(rollout, replica, found), **found}.items():
         yield WantedAdapter(
             adapter=adapter.ref.name,
@@ -116,19 +118,17 @@ def _entries(rollout: Rollout, replica: Replica, split: _Split, turn: Turn) -> I
 def _at_home(rollout: Rollout, stand: Stand, split: _Split, turn: Turn) -> Versions:
     name = rollout.adapter.ref.name
     new = {rollout.uri: True} if rollout.uri else {}
-    if stand.old is None:
-        if stand.back:
-            return {stand.back: True, **new}
+    if stand.first is None:
         now = is_here(stand.new) or failed_for_good(stand.new) or name in split.roomy
         return dict.fromkeys(new, now)
     if not _is_pair(rollout, stand) or name in split.second:
-        return {stand.old.uri: True, **new}
+        return {stand.first: True, **new}
     if stand.both:
-        return {stand.old.uri: not rollout.was_told(stand.new, stand.pod), **new}
+        return new if rollout.was_told(stand.new, stand.pod) else {stand.first: True, **new}
     whose, beyond = turn
     if whose == stand.pod:
-        return {stand.old.uri: beyond, **new}
-    return {stand.old.uri: True, **dict.fromkeys(new, False)}
+        return {stand.first: True, **new} if beyond else new
+    return {stand.first: True, **dict.fromkeys(new, False)}
 
 
 def _elsewhere(rollout: Rollout, stand: Stand, split: _Split) -> Versions:

@@ -56,12 +56,26 @@ def failed_for_good(entry: AdapterState | None) -> bool:
 
 
 def version_back(adapter: Adapter, replica: Replica) -> str | None:
-    """The version to go back to on a replica where the wanted one failed for good, or is not known: the one told."""
-    lost = pinned_uri(adapter) is None or failed_for_good(wanted_entry(adapter, replica))
-    told = told_version(adapter)
-    if not lost or told is None or told.uri == pinned_uri(adapter):
+    """The version that was told, for a replica where nothing is loaded and the wanted one is not to be had.
+
+    Because it is not known, failed for good, cannot be fetched, or is still being fetched while the other is here.
+    """
+    told, new = told_version(adapter), wanted_entry(adapter, replica)
+    if told is None or told.uri == pinned_uri(adapter):
         return None
-    return None if failed_for_good(entry_of(adapter, told.uri, replica)) else told.uri
+    old = entry_of(adapter, told.uri, replica)
+    missing = new is None or not new.digest
+    late = missing and (is_here(old) or (new is not None and new.state is State.FAILED))
+    lost = pinned_uri(adapter) is None or failed_for_good(new) or late
+    return told.uri if lost and not failed_for_good(old) else None
+
+
+def failed_back(adapter: Adapter, replica: Replica) -> str | None:
+    """The version that was told, where it failed for good: it stays wanted, or it would be forgotten and tried anew."""
+    told, new = told_version(adapter), wanted_entry(adapter, replica)
+    if told is None or told.uri == pinned_uri(adapter) or (new and new.state is State.LOADED):
+        return None
+    return told.uri if failed_for_good(entry_of(adapter, told.uri, replica)) else None
 
 
 def is_hopeless(adapter: Adapter, replica: Replica) -> bool:

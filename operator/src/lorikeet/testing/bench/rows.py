@@ -54,7 +54,9 @@ async def many_adapters(stage: Stage, count: int = MANY) -> Row:
     uris = stage.publish(count)
     cold = await _many(stage, "ad", uris)
     warm = await _many(stage, "twin", uris)
-    await stage.delete(*(f"twin-{number}" for number in range(count)))
+    twins = [f"twin-{number}" for number in range(count)]
+    await stage.delete(*twins)
+    await eventually(lambda: _clean(stage, *twins))
     await stage.quiet()
     return {"with a download": cold, "bytes there": warm}
 

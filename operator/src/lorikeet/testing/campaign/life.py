@@ -54,18 +54,19 @@ class Life:
 
     async def live(self, stack: AsyncExitStack) -> list[Any]:
         """Create, update and delete. Returns what is left once one adapter is gone, and once both are."""
-        await self._two_replicas(stack)
+        await self.two_replicas(stack)
         for version in (self.old, self.other):
-            await self._create(version)
-        await self._serve(self.old, self.other)
-        await self._change_source("sql", self.new.uri)
-        await self._serve(self.new, self.other)
-        await self._delete("other")
+            await self.create(version)
+        await self.serve(self.old, self.other)
+        await self.change_source("sql", self.new.uri)
+        await self.serve(self.new, self.other)
+        await self.delete("other")
         one = await self._rest(0, self.new, kept=(self.old,))
-        await self._delete("sql")
+        await self.delete("sql")
         return [one, await self._rest(1)]
 
-    async def _two_replicas(self, stack: AsyncExitStack) -> None:
+    async def two_replicas(self, stack: AsyncExitStack) -> None:
+        """A server whose replicas live as long as `stack`."""
         await self._kube.create(MODELSERVERS, b.server_body(self.server))
         for kind, name in ((DEPLOYMENTS, child_name(self.server)), (SECRETS, f"{self.server.name}-lorikeet-keys")):
             await self._until_there(kind, Ref(self.namespace, name))
@@ -77,14 +78,14 @@ class Life:
             pod.plug_in(self.ledger, self.operators.caller)
             await stack.enter_async_context(pod)
 
-    async def _create(self, version: Version) -> None:
+    async def create(self, version: Version) -> None:
         ref = Ref(self.namespace, version.adapter)
         await self._kube.create(LORAADAPTERS, b.adapter_body(ref, source={"uri": version.uri}))
 
-    async def _delete(self, name: str) -> None:
+    async def delete(self, name: str) -> None:
         await self._kube.delete(LORAADAPTERS, Ref(self.namespace, name))
 
-    async def _change_source(self, name: str, uri: str) -> None:
+    async def change_source(self, name: str, uri: str) -> None:
         while True:
             body = await self._kube.get(LORAADAPTERS, Ref(self.namespace, name))
             body["spec"]["source"] = {"uri": uri}
@@ -94,7 +95,7 @@ class Life:
                 continue
             return
 
-    async def _serve(self, *versions: Version) -> None:
+    async def serve(self, *versions: Version) -> None:
         """Wait until these and no others are served, everywhere, and status says so."""
 
         def served() -> bool:

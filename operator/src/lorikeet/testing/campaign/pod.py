@@ -93,6 +93,11 @@ class Pod:
     ) -> None:
         await self._stack.aclose()
 
+    @property
+    def polls(self) -> int:
+        """How often the operator asked for its state."""
+        return self._inward.calls["GET /v1/state"]
+
     def kill(self) -> None:
         """SIGKILL to the agent: nothing of it gets out any more, and nobody reaches it."""
         self.deaths += 1

@@ -10,6 +10,7 @@ import asyncio
 import socket
 import ssl
 import struct
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -58,6 +59,8 @@ class Wire:
         self._ends, self._host, self._port = ends, host, port
         self._cut_off = False
         self.url = ""
+        self.calls: Counter[str] = Counter()
+        """`METHOD /path` → calls that arrived here."""
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=BODY_LIMIT)
@@ -93,6 +96,7 @@ class Wire:
     async def _relay(self, request: web.Request) -> web.StreamResponse:
         agent = request.headers.get("User-Agent", "")
         call = Call(request.method, request.path_qs, await request.read(), agent)
+        self.calls[f"{request.method} {request.path}"] += 1
         if self._cut_off or self._ends.dead(call):
             return broken(request)
         fault = self._ends.judge(call)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from lorikeet.agent.calls import Deadlines
 from lorikeet.agent.keeper import Pace
@@ -85,7 +87,13 @@ class World:
     folder: Path
     addresses: Iterator[str]
     pace: Pace = PACE
-    names: Iterator[str] = field(default_factory=lambda: (f"life-{number}" for number in itertools.count(1)))
+    names: Iterator[str] = field(default_factory=lambda: names(secrets.token_hex(3)))
+
+    def publish(self, adapter: str, revision: str = "v1") -> Version:
+        """Put a version of acme/<adapter> on the hub."""
+        seed = crc32(f"{adapter} {revision}".encode())
+        write_adapter(self.folder / "hub/acme" / adapter / revision, dimensions=SMALL, seed=seed)
+        return self.version(adapter, revision)
 
     def version(self, adapter: str, revision: str, *, pinned: bool = True) -> Version:
         """A version of acme/<adapter>; not pinned, it is written as the branch main."""
@@ -95,18 +103,24 @@ class World:
         return Version(adapter, uri, digest)
 
 
+def names(stem: str) -> Iterator[str]:
+    """Namespaces that no other world on the same API server has."""
+    return (f"life-{stem}-{number}" for number in itertools.count(1))
+
+
 @asynccontextmanager
 async def world(api: ApiServer, folder: Path, addresses: Iterator[str]) -> AsyncIterator[World]:
     """Everything that lives need, until the end of the block."""
     root = folder / "hub"
     write_base(root / "acme/base/v1", dimensions=SMALL)
-    for seed, (adapter, revision) in enumerate((("sql", "v1"), ("sql", "v2"), ("other", "v1"))):
-        write_adapter(root / "acme" / adapter / revision, dimensions=SMALL, seed=seed)
     async with await Kube.connect(api.kubeconfig) as kube, Hub(root) as hub:
         mirror = Mirror()
         following = [asyncio.create_task(mirror.follow(kube, kind)) for kind in (MODELSERVERS, LORAADAPTERS)]
         try:
-            yield World(api, kube, mirror, hub, Repos(root), WayToApi.read(api.kubeconfig), folder, addresses)
+            found = World(api, kube, mirror, hub, Repos(root), WayToApi.read(api.kubeconfig), folder, addresses)
+            for adapter, revision in (("sql", "v1"), ("sql", "v2"), ("other", "v1")):
+                found.publish(adapter, revision)
+            yield found
         finally:
             for task in following:
                 task.cancel()
