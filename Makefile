@@ -7,11 +7,15 @@ VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 UV_VERSION := 0.13.9
-SLOW := integration or vllm or e2e or terraform or aws or faults or bench
+# What `check` leaves to `test`: the markers of operator/pyproject.toml.
+SLOW := slow or integration or vllm or e2e or terraform or aws or faults or bench
 PYTEST = $(PY) -m pytest -c operator/pyproject.toml --rootdir .
 PYTHON = operator tests models terraform/tools/aws-server cluster-setup/local/toolchain/terraform-provider-aws/reduce
 SHELL_SCRIPTS = git grep -lE '^\#!/usr/bin/env bash' -- . ; git ls-files '*.sh' .ci
 export LORIKEET_CACHE
+# Compiled modules are kept, but not beside their sources: half of the fast loop is compiling otherwise.
+export PYTHONPYCACHEPREFIX := $(LORIKEET_CACHE)/pycache
+unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/$(VENV)/bin:$(LORIKEET_CACHE)/bin:$(PATH)
 
 .PHONY: help
@@ -50,14 +54,18 @@ types: venv
 	@echo "types: ok"
 
 unit: venv
-	@$(PYTEST) -q -n 2 -m "not ($(SLOW))" tests
+	@$(PYTEST) -q -n 3 -m "not ($(SLOW))" tests
 
 generate: venv ## Write the CRDs and docs that come from the models
 	@$(PY) -m lorikeet.api.crd --write
 
 # --- prove it ---------------------------------------------------------------------------------------------------------
-.PHONY: test integration vllm-test e2e terraform-test e2e-aws
-test: check integration terraform-test vllm-test e2e e2e-aws ## Everything this project promises, shown
+.PHONY: test lives integration vllm-test e2e terraform-test e2e-aws
+test: check lives integration terraform-test vllm-test e2e e2e-aws ## Everything this project promises, shown
+
+lives: venv
+	@echo "lives: whole agents, operators and machines, with the engine simulator"
+	@$(PYTEST) -q -n 4 -m "slow and not vllm" tests
 
 integration: venv toolchain
 	@echo "integration: a real etcd and kube-apiserver"

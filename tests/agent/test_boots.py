@@ -12,6 +12,8 @@ import pytest
 from lorikeet.api.wire import AgentState, WantedAdapter
 from lorikeet.testing.replica import PACE, Replica, eventually
 
+pytestmark = pytest.mark.slow
+
 
 def pirate(uri: str) -> WantedAdapter:
     return WantedAdapter(adapter="pirate", uri=uri)

@@ -14,6 +14,8 @@ from lorikeet.api.wire import AgentState, WantedAdapter
 from lorikeet.backoff import Backoff
 from lorikeet.testing.replica import PACE, Replica, eventually
 
+pytestmark = pytest.mark.slow
+
 LOAD, UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
 
 

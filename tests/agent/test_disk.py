@@ -22,6 +22,8 @@ from lorikeet.artifacts.hub import Sums
 from lorikeet.testing.hub import Fault, Kind
 from lorikeet.testing.replica import PACE, Replica, eventually
 
+pytestmark = pytest.mark.slow
+
 
 def adapter(name: str, uri: str, **more: Any) -> WantedAdapter:
     return WantedAdapter(adapter=name, uri=uri, **more)

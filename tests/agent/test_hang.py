@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from lorikeet.api.wire import AgentState, WantedAdapter
 from lorikeet.testing.replica import PACE, Replica, eventually
+
+pytestmark = pytest.mark.slow
 
 
 def adapter(name: str, uri: str, **more: Any) -> WantedAdapter:

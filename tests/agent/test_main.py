@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from lorikeet.api.wire import Wanted, WantedAdapter
 from lorikeet.artifacts.digest import content_digest, file_sha256
@@ -19,6 +20,8 @@ from lorikeet.testing.adapters import write_adapter, write_base
 from lorikeet.testing.hub import Fault, Hub, Kind
 from lorikeet.testing.hub.repos import Repos
 from lorikeet.testing.replica import SMALL, eventually
+
+pytestmark = pytest.mark.slow
 
 
 async def test_it_starts_from_its_environment_and_ends_at_once_even_in_the_middle_of_a_fetch(tmp_path: Path) -> None:

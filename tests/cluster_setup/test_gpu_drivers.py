@@ -6,6 +6,8 @@ import pytest
 
 from lorikeet.testing.host import SETUP, Host
 
+pytestmark = pytest.mark.slow
+
 INSTALL = SETUP / "steps" / "install-gpu-drivers"
 DRIVER = "echo Tesla T4, 595.1"
 

@@ -9,6 +9,8 @@ import pytest
 
 from lorikeet.testing.host import SETUP, Done, Host, write_node_env
 
+pytestmark = pytest.mark.slow
+
 WORDS = "10.0.0.1:6443 abcdef.0123456789abcdef sha256:" + "0a" * 32
 """What await-join prints."""
 

@@ -9,6 +9,8 @@ import pytest
 
 from lorikeet.testing.host import SETUP, Host
 
+pytestmark = pytest.mark.slow
+
 INSTALL_K8S = SETUP / "steps" / "install-k8s"
 PIN = dict(re.findall(r"^(\w+)=(\S+)", (SETUP / "versions.sh").read_text(), re.MULTILINE))
 KUBERNETES = PIN["KUBERNETES_VERSION"].removeprefix("v")

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -25,6 +26,8 @@ from lorikeet.testing.simulation import simulated
 from lorikeet.testing.simulation.network import Broken
 from lorikeet.testing.simulation.promises import Promises
 from lorikeet.testing.simulation.replica import UNFIT, UNLOADABLE
+
+pytestmark = pytest.mark.slow
 
 NAMES = ("chat", "poet", "sql")
 ALIAS = "best"

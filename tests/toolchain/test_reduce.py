@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 REDUCE = Path(__file__).parents[2] / "cluster-setup/local/toolchain/terraform-provider-aws/reduce"
 MODULE = "github.com/hashicorp/terraform-provider-aws"
 SDK = "github.com/aws/aws-sdk-go-v2/service"
