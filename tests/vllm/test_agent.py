@@ -23,9 +23,7 @@ from lorikeet.testing.hub import Hub
 from lorikeet.testing.hub.repos import Repos
 from lorikeet.testing.replica import PACE
 
-pytestmark = pytest.mark.slow
-
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 KEY = {"Authorization": "Bearer agent-token"}
 PATIENT = replace(PACE, rhythm=Rhythm(), deadlines=Deadlines())
 

@@ -14,9 +14,7 @@ from lorikeet.agent.pulse import Rhythm
 from lorikeet.agent.sight import Sight
 from lorikeet.engine.client import EngineClient
 
-pytestmark = pytest.mark.slow
-
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 RHYTHM = Rhythm(quiet=0.5, still=5.0, beat=0.2)
 DEADLINE = 120.0
 REQUESTS = 64
