@@ -22,6 +22,8 @@ class Limits:
     linger_seconds: float = 2.0
     """After a refusal: how long we listen on, so that the client reads the answer and not a reset."""
     connect_seconds: float = 2.0
+    gone_seconds: int = 10
+    """An engine's machine that acknowledges nothing: it has lost its power, and another replica is asked."""
     first_byte_seconds: float = 600.0
     """An engine's silence before its first byte: a whole answer, where it is not streamed."""
     gap_seconds: float = 120.0

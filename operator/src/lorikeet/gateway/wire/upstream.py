@@ -12,6 +12,7 @@ import httptools
 from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.wire.deadline import Deadline
 from lorikeet.gateway.wire.request import Headers
+from lorikeet.keepalive import keep_alive
 
 HEAD_LIMIT = 64 * 1024  # bytes in the head of an engine's reply
 INTERIM_LIMIT = 8  # replies of 1xx before the real one
@@ -141,6 +142,7 @@ class Upstream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by behaviour alone
+        keep_alive(transport.get_extra_info("socket"), self._limits.gone_seconds)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._end(str(error) if error else "the engine closed the connection")
