@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -20,6 +21,7 @@ from pydantic import ValidationError
 from lorikeet.api.conditions import Problem
 from lorikeet.api.wire import AGENT_PORT, AgentState, Resolve, Resolved, Wanted
 from lorikeet.backoff import Backoff, Tries
+from lorikeet.keepalive import keep_alive
 from lorikeet.kube.lease import NotLeader
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,8 @@ CALL_TIMEOUT = 5.0
 RESOLVE_TIMEOUT = 60.0
 STALE_AFTER = 4.0
 """Seconds of silence after which what an agent said no longer counts."""
+GONE_AFTER = 3
+"""Seconds after which a machine that acknowledges nothing ends a poll: its power is gone, and it will not say so."""
 BACKOFF = Backoff(cap=1.5)
 
 
@@ -193,3 +197,15 @@ class Link:
                 return reply.status, await reply.json(content_type=None)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise Unanswered(f"{method} {path}: {error!r}") from error
+
+
+def connections() -> aiohttp.ClientSession:
+    """For all lines. As many as there are agents: each poll holds one, and aiohttp would stop at a hundred."""
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, socket_factory=_socket))
+
+
+def _socket(to: tuple[Any, ...]) -> socket.socket:
+    family, kind, protocol, *_ = to
+    made = socket.socket(family, kind, protocol)
+    keep_alive(made, GONE_AFTER)
+    return made

@@ -12,12 +12,12 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp
 from aiohttp import web
 
 from lorikeet.api.ref import Ref
 from lorikeet.controller import handlers, health
 from lorikeet.controller.index import Index
+from lorikeet.controller.links import connections
 from lorikeet.controller.loops import Loops
 from lorikeet.controller.podspec import Installation
 from lorikeet.controller.root_key import root_key
@@ -70,7 +70,7 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> None:
 
 @contextlib.asynccontextmanager
 async def _world(settings: Settings, kubeconfig: Path | None) -> AsyncIterator[World]:
-    async with await Kube.connect(kubeconfig) as kube, aiohttp.ClientSession() as session:
+    async with await Kube.connect(kubeconfig) as kube, connections() as session:
         secret = Ref(settings.namespace, settings.root_key_secret)
         installation = Installation(
             agent_image=settings.agent_image,

@@ -8,12 +8,11 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp
-
 from lorikeet.api.loraadapter import LoRAAdapterStatus
 from lorikeet.api.ref import Ref
 from lorikeet.controller import handlers
 from lorikeet.controller.index import Index
+from lorikeet.controller.links import connections
 from lorikeet.controller.loops import Loops
 from lorikeet.controller.workload import child_name
 from lorikeet.controller.world import World
@@ -32,7 +31,7 @@ async def operator(
     kubeconfig: Path, namespace: str, holder: str = "operator-1", terms: Terms = QUICK
 ) -> AsyncIterator[World]:
     """Everything `lorikeet-operator` runs but its health port, watching `namespace`, its lease there too."""
-    async with await Kube.connect(kubeconfig) as kube, aiohttp.ClientSession() as session:
+    async with await Kube.connect(kubeconfig) as kube, connections() as session:
         world = World(
             kube=kube,
             index=Index(),
