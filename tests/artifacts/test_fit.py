@@ -63,6 +63,19 @@ def test_the_sentence_names_object_fact_and_next_step() -> None:
     assert problem.message == said
 
 
+def test_above_what_any_engine_takes_no_server_is_advised_to_take_it() -> None:
+    problem = fit(replace(GOOD, config=replace(CONFIG, rank=600)), MODEL, TERMS)
+    assert problem is not None
+    assert problem.message == "adapter sql-expert has rank 600, engines take 512 at most: train it with a lower rank"
+
+
+def test_what_a_slot_holds_for_each_rank_are_the_sides_of_every_linear_weight(tmp_path: Path) -> None:
+    model = inspect_model(write_base(tmp_path, dimensions=SMALL))
+    attention = 4 * (32 + 32)
+    assert model.lora_width == SMALL.layers * (attention + 3 * (32 + 64))
+    assert replace(model, modules={**model.modules, "model.layers.0.mlp.up_proj": None}).lora_width == 0
+
+
 def test_a_quantized_weight_says_nothing_of_its_shape() -> None:
     assert fit(GOOD, ModelFacts({Q.name: None, V.name: None}), TERMS) is None
 

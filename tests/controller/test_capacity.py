@@ -108,6 +108,6 @@ def test_one_that_asks_for_no_replica_says_so() -> None:
 
 def test_the_server_says_how_many_slots_there_are_are_taken_and_are_wanted() -> None:
     three = [b.adapter(name) for name in ("sql", "poet", "chat")]
-    assert slots(seen(three, slots=2)) == Slots(gpu=1, memory=2, used=2, wanted=3)
-    assert slots(seen(three, slots=8)) == Slots(gpu=1, memory=8, used=3, wanted=3)
-    assert slots(seen([], slots=8)) == Slots(gpu=1, memory=8, used=0, wanted=0)
+    assert slots(seen(three, slots=2)) == Slots(gpu=1, rank=16, memory=2, used=2, wanted=3)
+    assert slots(seen(three, slots=8)) == Slots(gpu=1, rank=16, memory=8, used=3, wanted=3)
+    assert slots(seen([], slots=8)) == Slots(gpu=1, rank=16, memory=8, used=0, wanted=0)

@@ -51,7 +51,7 @@ def pushed(found: Plan) -> dict[str, set[tuple[str, str]]]:
 def test_a_new_server_gets_its_keys_before_the_pods_that_mount_them() -> None:
     found = decided(b.seen([], []))
     kinds = [action.resource.kind for action in found.actions if isinstance(action, Apply)]
-    assert kinds == ["Secret", "Service", "Deployment"]
+    assert kinds == ["Secret", "Service", "PodDisruptionBudget", "Deployment"]
 
 
 def test_a_server_as_it_shall_be_is_left_alone() -> None:

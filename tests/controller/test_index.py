@@ -214,6 +214,14 @@ class TestNames:
         assert index.put(LORAADAPTERS, elsewhere) == {Ref("other", "qwen")}
         assert index.holders("other") == {"sql": Ref("other", "sql")}
 
+    def test_an_adapter_reaches_only_servers_of_its_own_namespace(self) -> None:
+        index = Index()
+        elsewhere = adapter("sql", 1)
+        elsewhere["metadata"]["namespace"] = "other"
+        index.put(LORAADAPTERS, elsewhere)
+        assert list(index.of(LORAADAPTERS, b.SERVER)) == []
+        assert list(index.of(LORAADAPTERS, Ref("other", b.SERVER.name))) == [elsewhere]
+
     def test_what_a_pass_was_given_does_not_change_under_it(self) -> None:
         index = Index()
         index.put(LORAADAPTERS, adapter("sql", 1))

@@ -40,6 +40,13 @@ def mounts(container: Body) -> dict[str, bool]:
     return {mount["name"]: mount.get("readOnly", False) for mount in container["volumeMounts"]}
 
 
+def test_one_replica_at_a_time_is_taken_away_and_a_broken_one_holds_up_no_drain() -> None:
+    budget, deployment = made()["PodDisruptionBudget"].body["spec"], made()["Deployment"].body["spec"]
+    assert (budget["maxUnavailable"], budget["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")
+    assert budget["selector"] == deployment["selector"]
+    assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+
+
 class TestSecurity:
     def test_the_pod_meets_the_restricted_standard(self) -> None:
         found = pod()

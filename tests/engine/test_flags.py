@@ -10,7 +10,7 @@ from lorikeet.api.modelserver import ModelServerSpec
 from lorikeet.engine.flags import PROFILES, engine_command, refused_arguments
 from lorikeet.testing.engine.settings import parse as parse_as_vllm
 
-BASE: dict[str, Any] = {"model": {"uri": "hf://acme/tiny@main"}}
+BASE: dict[str, Any] = {"model": {"uri": "hf://acme/tiny@main"}, "lora": {"maxRank": 16}}
 
 
 def command(engine: dict[str, Any] | None = None, **more: Any) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -141,7 +141,8 @@ def test_harmless_arguments_pass(argument: str) -> None:
     assert refused_arguments([argument, "16"]) == ()
 
 
-def test_a_rank_vllm_has_not_is_refused() -> None:
-    spec = ModelServerSpec.parse({**BASE, "lora": {"maxRank": 24}})
-    with pytest.raises(ValueError, match="maxRank 24"):
+@pytest.mark.parametrize("rank", [24, "Auto"])
+def test_a_rank_vllm_has_not_is_refused(rank: int | str) -> None:
+    spec = ModelServerSpec.parse({**BASE, "lora": {"maxRank": rank}})
+    with pytest.raises(ValueError, match=f"maxRank {rank}"):
         engine_command(spec, "/m", "tiny", "/run/lorikeet")

@@ -58,7 +58,7 @@ def test_defaults_are_those_of_the_models(api: ApiServer, namespace: str) -> Non
         "model": {"uri": "hf://lorikeet-demo/tiny-llama"},
         "replicas": 1,
         "engine": {"profile": "Generic", "prefixCaching": True},
-        "lora": {"maxLoras": 4, "maxCpuLoras": 16, "maxRank": 16},
+        "lora": {"maxLoras": 4, "maxCpuLoras": 16, "maxRank": "Auto"},
         "resources": {"gpus": 1, "cpu": "3", "memory": "12Gi"},
         "startup": {"timeout": "20m"},
         "storage": {"adapters": "20Gi", "model": "40Gi"},

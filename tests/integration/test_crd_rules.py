@@ -92,6 +92,8 @@ SERVER_ROWS: list[tuple[str, Any, str]] = [
     ("spec.lora", {"maxCpuLoras": 2}, "maxLoras may not be more than maxCpuLoras"),
     ("spec.lora.maxRank", 7, 'Unsupported value: 7: supported values: "1", "8", "16", "32", "64"'),
     ("spec.lora.maxRank", 0, "Unsupported value: 0"),
+    ("spec.lora.maxRank", "auto", 'Unsupported value: "auto"'),
+    ("spec.lora.maxRank", "16", 'Unsupported value: "16"'),
     ("spec.lora.maxRank", 10**5, "Unsupported value: 100000"),
     ("spec.resources.gpus", -1, "should be greater than or equal to 0"),
     ("spec.resources.cpu", "lots", QUANTITY),

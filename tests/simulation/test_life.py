@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,12 @@ class Life(RuleBasedStateMachine):
     def lose_events(self, deaf: bool, moment: float) -> None:
         """Watches tell nothing, and nobody knows."""
         self.cluster.deaf = deaf
+        self.cluster.pass_time(moment)
+
+    @rule(hours=st.integers(-1, 1), moment=MOMENTS)
+    def turn_the_clock(self, hours: int, moment: float) -> None:
+        """The date of everybody jumps; how long things take does not."""
+        self.cluster.objects.skew = timedelta(hours=hours)
         self.cluster.pass_time(moment)
 
     @rule(name=st.sampled_from(NAMES), stuck=st.booleans(), moment=MOMENTS)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -148,3 +150,24 @@ def test_adapters_that_fail_for_ever_ask_six_times_an_hour_and_write_nothing(
             cluster.pass_time(HOUR)
             assert 0 < max(Counter(cluster.hub.asked).values()) <= 6
             assert [body["metadata"]["resourceVersion"] for body in cluster.adapters()] == before
+
+
+def questions(folder: Path, jump: timedelta) -> list[int]:
+    """How often a hub that is away was asked, minute by minute; the date jumps forth and back by `jump`."""
+    random.seed(7)  # waits are stretched by chance
+    with simulated(folder) as cluster:
+        cluster.hub.away = True
+        cluster.create_server(replicas=1)
+        cluster.create_adapter("sql")
+        asked = []
+        for minute in range(40):
+            cluster.objects.skew = jump * (minute % 3 - 1)
+            cluster.pass_time(60.0)
+            asked.append(len(cluster.hub.asked))
+        return asked
+
+
+def test_a_wall_clock_that_jumps_changes_no_wait(tmp_path: Path) -> None:
+    steady = questions(tmp_path / "steady", timedelta())
+    assert steady[-1] > steady[0] > 0
+    assert questions(tmp_path / "jumping", timedelta(hours=1)) == steady

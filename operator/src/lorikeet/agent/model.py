@@ -64,7 +64,7 @@ class Model:
         found = await asyncio.to_thread(complete, self.folder, self.uri)
         revision = found.revision if found is not None else await self._fetch()
         self.facts = await asyncio.to_thread(inspect_model, self.folder)
-        return ModelState(ready=True, revision=revision)
+        return ModelState(ready=True, revision=revision, lora_width=self.facts.lora_width)
 
     async def _fetch(self) -> str:
         """Fetch into a folder beside, then rename: a model under its name is complete. Its revision."""

@@ -18,7 +18,7 @@ class Policy:
     """A gateway may still hold a table with the old version this long."""
     drain: float = 60.0
     """Then requests have until this long after the start of the drain to end."""
-    linger: float = 600.0
+    linger: float = 30.0
     """A version whose successor is wanted stays so long for gateways with an old table, while nobody wants its slot."""
     slots: int = 0
     """Adapters that the engine's memory holds (max_cpu_loras); 0: we were not told, so nothing lingers."""

@@ -9,12 +9,13 @@ from pydantic import ConfigDict, Field
 from lorikeet.api import arguments
 from lorikeet.api.conditions import Condition
 from lorikeet.api.names import PUBLIC_NAME, PUBLIC_NAME_SAYS
-from lorikeet.api.rules import NO_PARENT, immutable, list_map, pattern_says, plain_keys, rule, rules
+from lorikeet.api.rules import INT_OR_STRING, NO_PARENT, immutable, list_map, pattern_says, plain_keys, rule, rules
 from lorikeet.api.shape import Shape
 
 PLURAL = "modelservers"
 MAX_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """What vLLM accepts for --max-lora-rank."""
+AUTO = "Auto"
 
 QUANTITY_SAYS = "must be a quantity such as 500m, 3, 512Mi or 12Gi"
 QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
@@ -115,13 +116,14 @@ class Lora(Shape):
     max_loras: Annotated[int, Field(description="Adapters in one batch: slots in GPU memory.", ge=1, le=256)] = 4
     max_cpu_loras: Annotated[int, Field(description="Adapters kept in main memory.", ge=1, le=4096)] = 16
     max_rank: Annotated[
-        int,
+        int | Literal["Auto"],
         Field(
             description="The highest rank an adapter may have: 1, 8, 16, 32, 64, 128, 256, 320 or 512. Memory is "
-            "reserved for this rank in each slot.",
-            json_schema_extra={"enum": list(MAX_RANKS)},
+            "reserved for this rank in each slot. Auto begins with 16 and is raised, by replacing replicas one at a "
+            "time, when an adapter needs more; it is never lowered.",
+            json_schema_extra={"enum": [*MAX_RANKS, AUTO], INT_OR_STRING: True},
         ),
-    ] = 16
+    ] = "Auto"
 
 
 class Resources(Shape):
@@ -267,6 +269,18 @@ class Slots(Shape):
     """What the flags give each replica room for, and what is asked of it."""
 
     gpu: Annotated[int, Field(description="Adapters in one batch: spec.lora.maxLoras.", ge=0)] = 0
+    rank: Annotated[
+        int, Field(description="The highest rank an adapter may have: spec.lora.maxRank, or what Auto came to.", ge=0)
+    ] = 0
+    bytes: Annotated[
+        int,
+        Field(
+            description="Memory that each replica's engine sets aside for the slots of one batch at that rank, of "
+            "the GPU or with profile CPU of the node: two bytes a number, four with dtype float32. 0 while nobody has "
+            "looked at the base model's weights.",
+            ge=0,
+        ),
+    ] = 0
     memory: Annotated[int, Field(description="Adapters a replica may hold: spec.lora.maxCpuLoras.", ge=0)] = 0
     used: Annotated[int, Field(description="Slots in memory that are taken on the fullest replica.", ge=0)] = 0
     wanted: Annotated[

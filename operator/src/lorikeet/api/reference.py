@@ -74,7 +74,9 @@ def _cell(field: Schema) -> str:
     """The description, then limits, default and rules."""
     said = [field["description"], *_limits(field)]
     if not isinstance(field.get("default"), dict | None):
-        said.append(f"Default: `{str(field['default']).lower() if field['type'] == 'boolean' else field['default']}`.")
+        said.append(
+            f"Default: `{str(field['default']).lower() if field.get('type') == 'boolean' else field['default']}`."
+        )
     said += [f"Rule: {found['message']}." for found in _rules(field)]
     return _escape(" ".join(said))
 

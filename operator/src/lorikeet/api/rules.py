@@ -6,6 +6,8 @@ from pydantic.types import JsonValue
 
 VALIDATIONS = "x-kubernetes-validations"
 PATTERN_SAYS = "x-lorikeet-pattern-says"
+INT_OR_STRING = "x-kubernetes-int-or-string"
+"""A field that takes a number or a word: in a structural schema it has no type."""
 
 Extra = dict[str, JsonValue]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lorikeet.api.rules import PATTERN_SAYS, VALIDATIONS, rule
+from lorikeet.api.rules import INT_OR_STRING, PATTERN_SAYS, VALIDATIONS, rule
 from lorikeet.api.shape import Shape
 
 Schema = dict[str, Any]
@@ -27,6 +27,7 @@ _KEPT = (
     "maxProperties",
     "x-kubernetes-list-type",
     "x-kubernetes-list-map-keys",
+    INT_OR_STRING,
     VALIDATIONS,
 )
 _INT32_MAX = 2**31 - 1
@@ -67,6 +68,8 @@ class _Conversion:
     def _resolved(self, node: Mapping[str, Any]) -> Schema:
         """`node` with its $ref and its null alternative folded in; what a field says wins over what its type says."""
         merged = dict(node)
+        if INT_OR_STRING in merged:
+            del merged["anyOf"]
         for alternative in merged.pop("anyOf", []):
             if alternative.get("type") != "null":
                 merged = {**alternative, **merged}

@@ -79,6 +79,8 @@ class ModelState(Shape):
 
     ready: bool = False
     revision: str = ""
+    lora_width: int = 0
+    """Numbers that one slot of the engine holds for each rank; 0 where the agent cannot tell."""
     reason: Reason | None = None
     message: str = ""
 

@@ -16,6 +16,7 @@ from lorikeet.artifacts.header import Tensor, read_header
 WEIGHTS = "adapter_model.safetensors"
 HALF = re.compile(r"(?P<module>.+)\.(?:lora_(?P<linear>[AB])\.weight|lora_embedding_(?P<embedding>[AB]))")
 FLOATS = ("F16", "BF16", "F32")
+EMBEDDINGS = ("embed_tokens", "lm_head")
 CHUNK = 1024 * 1024
 RENAMED = (("model.language_model.", "model."), ("language_model.model.", "model."), ("language_model.", ""))
 """Where multimodal checkpoints and transformers' modules name the same text model differently."""
@@ -48,6 +49,16 @@ class ModelFacts:
     """A base model's modules: name → shape of its weight, None where it is packed (quantized)."""
 
     modules: dict[str, tuple[int, ...] | None]
+
+    @property
+    def lora_width(self) -> int:
+        """Numbers that one slot of an engine holds for each rank: inputs plus outputs of every linear module.
+
+        0 where it cannot be told: packed weights do not show their size. Models whose embeddings take LoRA need some
+        percent more.
+        """
+        linear = [shape for name, shape in self.modules.items() if name.rpartition(".")[2] not in EMBEDDINGS]
+        return 0 if None in linear else sum(sum(shape) for shape in linear if shape and len(shape) == 2)
 
 
 def inspect_adapter(folder: Path) -> AdapterFacts:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lorikeet.api.conditions import Problem, Reason
+from lorikeet.api.modelserver import MAX_RANKS
 from lorikeet.artifacts.adapter_config import AdapterConfig
 from lorikeet.artifacts.facts import AdapterFacts, ModelFacts, Module
 
@@ -39,6 +40,9 @@ def fit_config(config: AdapterConfig, terms: Terms) -> Problem | None:
         features = ", ".join(config.unsupported)
         next_step = "merge it into the base model or train a plain LoRA"
         return _problem(terms, Reason.UNSUPPORTED_ADAPTER, f"uses {features}, which engines cannot serve: {next_step}")
+    if config.rank > MAX_RANKS[-1]:
+        said = f"has rank {config.rank}, engines take {MAX_RANKS[-1]} at most: train it with a lower rank"
+        return _problem(terms, Reason.RANK_TOO_HIGH, said)
     if config.rank > terms.max_rank:
         said = f"has rank {config.rank}, server {terms.server} allows {terms.max_rank}"
         return _problem(terms, Reason.RANK_TOO_HIGH, f"{said}: raise spec.lora.maxRank or retrain")

@@ -10,6 +10,7 @@ from lorikeet.api.wire import Wanted
 from lorikeet.controller.actions import Action, Apply, Plan, Push, Resolve
 from lorikeet.controller.layout import Layout
 from lorikeet.controller.podspec import Installation
+from lorikeet.controller.ranks import with_rank
 from lorikeet.controller.seen import Adapter, Seen
 from lorikeet.controller.versions import pinned_uri
 from lorikeet.controller.workload import children, spec_problem
@@ -19,7 +20,7 @@ def decide(seen: Seen, layout: Layout, installation: Installation) -> Plan:
     """What to do now. `installation` says how this installation renders engine pods."""
     if seen.server is None:
         return Plan()
-    return Plan((*_applies(seen, installation), *_resolves(seen), *_pushes(seen, layout)))
+    return Plan((*_applies(seen, layout, installation), *_resolves(seen), *_pushes(seen, layout)))
 
 
 def is_gone(adapter: Adapter, seen: Seen) -> bool:
@@ -31,12 +32,12 @@ def is_gone(adapter: Adapter, seen: Seen) -> bool:
     return any(entry.state is State.FAILED and entry.reason is Reason.REVISION_NOT_FOUND for entry in entries)
 
 
-def _applies(seen: Seen, installation: Installation) -> Iterator[Action]:
+def _applies(seen: Seen, layout: Layout, installation: Installation) -> Iterator[Action]:
     server = seen.server
     assert server is not None
     if spec_problem(server.spec):
         return
-    for child in children(server, installation):
+    for child in children(with_rank(server, layout.max_rank), installation):
         if server.rendered.get(child.resource.kind) != child.fingerprint:
             yield Apply(child.resource, child.ref, child.body)
 

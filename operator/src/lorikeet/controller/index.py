@@ -15,12 +15,12 @@ from lorikeet.api.names import default_model_name
 from lorikeet.api.ref import Ref
 from lorikeet.controller.names import Claim, Names
 from lorikeet.controller.workload import SERVER_LABEL
-from lorikeet.kube.resource import DEPLOYMENTS, LORAADAPTERS, MODELSERVERS, PODS, SERVICES, Resource
+from lorikeet.kube.resource import BUDGETS, DEPLOYMENTS, LORAADAPTERS, MODELSERVERS, PODS, SERVICES, Resource
 from lorikeet.kube.watch import ref_of
 
 Body = dict[str, Any]
-WATCHED = (MODELSERVERS, LORAADAPTERS, PODS, DEPLOYMENTS, SERVICES)
-LABELLED = (PODS, DEPLOYMENTS, SERVICES)
+WATCHED = (MODELSERVERS, LORAADAPTERS, PODS, DEPLOYMENTS, SERVICES, BUDGETS)
+LABELLED = (PODS, DEPLOYMENTS, SERVICES, BUDGETS)
 """Kinds of which only those of some server are followed."""
 
 

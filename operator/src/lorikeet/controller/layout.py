@@ -10,6 +10,7 @@ from functools import cached_property
 from lorikeet.api.loraadapter import State
 from lorikeet.api.wire import WantedAdapter
 from lorikeet.controller.placement import Place, Wish, place, replicas_needed, slots_needed
+from lorikeet.controller.ranks import max_rank
 from lorikeet.controller.rights import names_of
 from lorikeet.controller.rollout import Rollout, answering
 from lorikeet.controller.seen import Adapter, Replica, Seen
@@ -37,6 +38,8 @@ class Layout:
     """How many replicas would have a slot for everybody; None where no number has, or nobody lacks one."""
     shares: Mapping[str, tuple[WantedAdapter, ...]] = field(default_factory=dict)
     """Pod → what it shall hold."""
+    max_rank: int = 0
+    """The highest rank that engines shall be started for."""
 
     def place(self, adapter: Adapter) -> Place:
         """Where `adapter` goes."""
@@ -77,7 +80,8 @@ def lay_out(seen: Seen) -> Layout:
         for adapter in sorted(seen.adapters, key=lambda adapter: adapter.order)
     ]
     shared = shares(rollouts, seen.replicas, slots)
-    return replace(found, shares={pod: (*share, *_untouched(seen, pod)) for pod, share in shared.items()})
+    whole = {pod: (*share, *_untouched(seen, pod)) for pod, share in shared.items()}
+    return replace(found, shares=whole, max_rank=max_rank(seen))
 
 
 def _untouched(seen: Seen, pod: str) -> Iterator[WantedAdapter]:

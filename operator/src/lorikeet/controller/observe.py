@@ -16,9 +16,9 @@ from lorikeet.controller import pods
 from lorikeet.controller.links import Address, agent_url
 from lorikeet.controller.resolver import key_of
 from lorikeet.controller.seen import Adapter, Replica, Seen, Server
-from lorikeet.controller.workload import FINGERPRINT
+from lorikeet.controller.workload import FINGERPRINT, MAX_RANK
 from lorikeet.controller.world import Lines, World
-from lorikeet.kube.resource import DEPLOYMENTS, LORAADAPTERS, MODELSERVERS, PODS, SECRETS, SERVICES
+from lorikeet.kube.resource import BUDGETS, DEPLOYMENTS, LORAADAPTERS, MODELSERVERS, PODS, SECRETS, SERVICES
 from lorikeet.kube.watch import ref_of
 
 log = logging.getLogger(__name__)
@@ -52,13 +52,14 @@ def _server(ref: Ref, world: World, lines: Lines) -> Server | None:
     rendered = _rendered(ref, world)
     if SECRETS.kind in lines.applied:
         rendered[SECRETS.kind] = lines.applied[SECRETS.kind]
-    return Server(ref, meta["uid"], meta["generation"], spec, told, rendered)
+    rank = max((_rank(child) for child in world.index.of(DEPLOYMENTS, ref)), default=0)
+    return Server(ref, meta["uid"], meta["generation"], spec, told, rendered, rank)
 
 
 def _rendered(ref: Ref, world: World) -> dict[str, str]:
     return {
         resource.kind: _fingerprint(child)
-        for resource in (DEPLOYMENTS, SERVICES)
+        for resource in (DEPLOYMENTS, SERVICES, BUDGETS)
         for child in world.index.of(resource, ref)
     }
 
@@ -114,6 +115,12 @@ def _fingerprint(body: Body) -> str:
     return str(body.get("metadata", {}).get("annotations", {}).get(FINGERPRINT, ""))
 
 
+def _rank(body: Body) -> int:
+    """What a Deployment's or a pod's engines were started for; 0 where it does not say."""
+    said = str(body["metadata"].get("annotations", {}).get(MAX_RANK, ""))
+    return int(said) if said.isdigit() else 0
+
+
 def _replica(pod: Body, current: bool, lines: Lines) -> Replica:
     name = pod["metadata"]["name"]
     link = lines.link(name)
@@ -126,5 +133,6 @@ def _replica(pod: Body, current: bool, lines: Lines) -> Replica:
         last=link.last if link else None,
         asked=link.asked if link else True,
         current=current,
+        max_rank=_rank(pod),
         problem=pods.problem_of(pod),
     )

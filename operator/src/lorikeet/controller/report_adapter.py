@@ -12,6 +12,7 @@ from lorikeet.api.wire import AdapterState
 from lorikeet.controller.capacity import placed
 from lorikeet.controller.conditions import Finding, no, ready_from, unknown, written, yes
 from lorikeet.controller.layout import Layout
+from lorikeet.controller.ranks import is_raised_for
 from lorikeet.controller.rights import named, names_of, told_names
 from lorikeet.controller.seen import Adapter, Replica, Seen
 from lorikeet.controller.versions import history, loaded, pinned_uri, served, wanted_entry
@@ -52,14 +53,15 @@ def _findings(adapter: Adapter, seen: Seen, layout: Layout, answers: Mapping[str
     where = layout.replicas(adapter, seen)
     entries = [entry for replica in where if (entry := wanted_entry(adapter, replica))]
     failed = next((entry for entry in entries if entry.state is State.FAILED), None)
+    raised = _raised(adapter, failed, layout) if failed and is_raised_for(failed, seen) else None
     has_slots = placed(adapter, seen, layout)
     steps = [
         named(adapter, seen),
         _resolved(adapter, seen),
-        _staged(adapter, where, entries, failed),
-        _compatible(entries, failed),
+        _staged(adapter, where, entries, failed) if raised is None else replace(raised, kind=Kind.STAGED),
+        raised or _compatible(entries, failed),
         has_slots,
-        _loaded(adapter, where, failed, has_slots),
+        _loaded(adapter, where, None if raised else failed, has_slots),
     ]
     everywhere = steps[-1].message
     ready = _alone(adapter, seen) or ready_from(steps, yes(Kind.READY, Reason.READY, everywhere))
@@ -112,6 +114,16 @@ def _staged(
         return yes(Kind.STAGED, Reason.STAGED, text)
     reason = Reason.FETCHING if where else Reason.NO_REPLICAS
     return unknown(Kind.STAGED, reason, text)
+
+
+def _raised(adapter: Adapter, failed: AdapterState, layout: Layout) -> Finding:
+    """With maxRank Auto a high rank is no failure."""
+    server = adapter.spec.model_server_ref.name
+    text = (
+        f"adapter {adapter.ref.name} has rank {failed.rank}: the replicas of server {server} are replaced one at a "
+        f"time, with maxRank {layout.max_rank}: see kubectl describe modelserver {server}"
+    )
+    return unknown(Kind.COMPATIBLE, Reason.ROLLING_OUT, text)
 
 
 def _compatible(entries: Sequence[AdapterState], failed: AdapterState | None) -> Finding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lorikeet.api.conditions import Kind, Problem, Reason
-from lorikeet.api.modelserver import AdapterCount, Endpoint, ModelServerStatus, Slots
+from lorikeet.api.modelserver import AdapterCount, Endpoint, ModelServerSpec, ModelServerStatus, Slots
 from lorikeet.api.wire import ENGINE_PORT
 from lorikeet.controller.carry_out import Done
 from lorikeet.controller.conditions import Finding, no, written, yes
@@ -32,10 +32,23 @@ def server_status(
         selector=selector(server.ref),
         model_name=model_name(spec),
         model_revision=min(revisions - {""}, default=""),
-        conditions=written(_findings(server, seen, done), server.told.conditions, server.generation, now),
+        conditions=written(_findings(server, seen, layout, done), server.told.conditions, server.generation, now),
         endpoints=tuple(_endpoint(replica) for replica in seen.replicas if replica.ip),
         adapters=AdapterCount(wanted=len(seen.adapters), ready=ready_adapters),
-        slots=Slots(gpu=spec.lora.max_loras, memory=layout.slots, used=layout.used, wanted=layout.needed),
+        slots=_slots(spec, seen, layout),
+    )
+
+
+def _slots(spec: ModelServerSpec, seen: Seen, layout: Layout) -> Slots:
+    width = max((replica.state.model.lora_width for replica in seen.replicas if replica.state), default=0)
+    number = 4 if spec.engine.dtype == "float32" else 2
+    return Slots(
+        gpu=spec.lora.max_loras,
+        rank=layout.max_rank,
+        bytes=spec.lora.max_loras * layout.max_rank * width * number,
+        memory=layout.slots,
+        used=layout.used,
+        wanted=layout.needed,
     )
 
 
@@ -45,11 +58,11 @@ def _endpoint(replica: Replica) -> Endpoint:
     return Endpoint(pod=replica.pod, address=f"{host}:{ENGINE_PORT}", boot=boot, ready=replica.routed)
 
 
-def _findings(server: Server, seen: Seen, done: Done) -> list[Finding]:
+def _findings(server: Server, seen: Seen, layout: Layout, done: Done) -> list[Finding]:
     ready = sum(replica.routed for replica in seen.replicas)
     wanted = server.spec.replicas
     count = f"{ready} of {wanted} replicas of server {server.ref.name} take requests"
-    trouble = _trouble(server, seen, done)
+    trouble = _trouble(server, seen, layout, done)
     if wanted == 0:
         zero = f"server {server.ref.name} is scaled to zero: raise spec.replicas"
         available = no(Kind.AVAILABLE, Reason.SCALED_TO_ZERO, zero)
@@ -72,7 +85,7 @@ def _findings(server: Server, seen: Seen, done: Done) -> list[Finding]:
     return [headline, available, progressing]
 
 
-def _trouble(server: Server, seen: Seen, done: Done) -> Problem:
+def _trouble(server: Server, seen: Seen, layout: Layout, done: Done) -> Problem:
     """The most telling reason why not all replicas serve."""
     if wrong := spec_problem(server.spec):
         return Problem(reason=Reason.INVALID_SPEC, message=wrong)
@@ -85,6 +98,8 @@ def _trouble(server: Server, seen: Seen, done: Done) -> Problem:
         if replica.state and not replica.state.model.ready and replica.state.model.reason:
             return Problem(reason=replica.state.model.reason, message=replica.state.model.message)
     waiting = [_waiting(replica) for replica in seen.replicas if not (replica.routed and replica.current)]
+    if any(0 < replica.max_rank < layout.max_rank for replica in seen.replicas):
+        waiting.append(f"adapters need maxRank {layout.max_rank}")
     return Problem(reason=Reason.ROLLING_OUT, message="; ".join(waiting) or "pods are being made")
 
 

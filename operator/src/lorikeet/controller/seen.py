@@ -30,6 +30,8 @@ class Server:
     """The status gateways read now."""
     rendered: Mapping[str, str] = field(default_factory=dict)
     """Kind → fingerprint of the child that the API server holds; absent where the child is."""
+    max_rank: int = 0
+    """The rank that its Deployment was rendered with; 0 while there is none."""
 
     @cached_property
     def endpoints(self) -> frozenset[str]:
@@ -111,6 +113,8 @@ class Replica:
     """False until its agent has answered, or failed to, for the first time."""
     current: bool = True
     """Made from the template as it is now; the others wait to be replaced."""
+    max_rank: int = 0
+    """The highest rank that its engine was started for."""
     problem: Problem | None = None
     """Why the pod cannot run, where Kubernetes says so."""
 

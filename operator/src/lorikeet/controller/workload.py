@@ -1,4 +1,4 @@
-"""A server's children: the Deployment of engine pods, their headless Service, the Secret of their keys. Pure."""
+"""A server's children: the Deployment of engine pods, what limits its disruptions, Service and Secret. Pure."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from lorikeet.api.wire import AGENT_PORT, ENGINE_PORT
 from lorikeet.controller.podspec import Installation, pod_spec, seconds
 from lorikeet.controller.seen import Server
 from lorikeet.engine.flags import refused_arguments
-from lorikeet.kube.resource import DEPLOYMENTS, SECRETS, SERVICES, Resource
+from lorikeet.kube.resource import BUDGETS, DEPLOYMENTS, SECRETS, SERVICES, Resource
 
 SERVER_LABEL = "lorikeet.dev/server"
 FINGERPRINT = "lorikeet.dev/rendered"
 """Annotation: what we rendered, so that a pass can tell whether a child is as it shall be."""
+MAX_RANK = "lorikeet.dev/max-rank"
+"""Annotation of the Deployment and its pods: the rank their engines are started for."""
 Body = dict[str, Any]
 
 
@@ -33,10 +35,14 @@ class Child:
 
 
 def children(server: Server, installation: Installation) -> tuple[Child, ...]:
-    """Everything the API server shall hold for `server`, the keys before the pods that mount them."""
+    """Everything the API server shall hold for `server`, the keys before the pods that mount them.
+
+    With `maxRank: Auto` the server is one that `ranks.with_rank` made.
+    """
     bodies = (
         (SECRETS, _secret(server, installation)),
         (SERVICES, _service(server)),
+        (BUDGETS, _budget(server)),
         (DEPLOYMENTS, _deployment(server, installation)),
     )
     return tuple(_child(resource, body) for resource, body in bodies)
@@ -120,10 +126,22 @@ def _service(server: Server) -> Body:
     }
 
 
+def _budget(server: Server) -> Body:
+    """Nodes are drained one replica at a time, as the Deployment replaces them; a broken one holds up no drain."""
+    return {
+        "metadata": _meta(server, child_name(server.ref)),
+        "spec": {
+            "maxUnavailable": 1,
+            "selector": {"matchLabels": labels(server.ref)},
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        },
+    }
+
+
 def _deployment(server: Server, installation: Installation) -> Body:
     spec = server.spec
     return {
-        "metadata": _meta(server, child_name(server.ref)),
+        "metadata": {**_meta(server, child_name(server.ref)), "annotations": {MAX_RANK: str(spec.lora.max_rank)}},
         "spec": {
             "replicas": spec.replicas,
             "selector": {"matchLabels": labels(server.ref)},
@@ -141,7 +159,11 @@ def _template(server: Server, installation: Installation) -> Body:
     body: Body = {
         "metadata": {
             "labels": {**template.labels, **labels(server.ref)},
-            "annotations": {**template.annotations, "kubectl.kubernetes.io/default-container": "engine"},
+            "annotations": {
+                **template.annotations,
+                "kubectl.kubernetes.io/default-container": "engine",
+                MAX_RANK: str(server.spec.lora.max_rank),
+            },
         },
         "spec": pod_spec(server, installation),
     }

@@ -46,6 +46,7 @@ def server(ref: Ref = SERVER, **spec: Any) -> Server:
         "replicas": 2,
         "engine": {"profile": "CPU"},
         **spec,
+        "lora": {"maxRank": 16, **spec.get("lora", {})},
     }
     return Server(ref, f"uid-{ref.name}", 1, ModelServerSpec.parse(body), ModelServerStatus())
 

@@ -30,6 +30,8 @@ class Objects:
         self.watchers: list[Watcher] = []
         self.events: list[Body] = []
         """The Events that were told."""
+        self.skew = timedelta()
+        """How far everybody's date is off."""
 
     def get(self, resource: Resource, ref: Ref) -> Body:
         if (resource, ref) not in self._held:
@@ -122,7 +124,7 @@ class Objects:
 
     def today(self) -> datetime:
         """The date that everybody writes."""
-        return BEGINNING + timedelta(seconds=self._clock())
+        return BEGINNING + timedelta(seconds=self._clock()) + self.skew
 
 
 class Line(Kube):
