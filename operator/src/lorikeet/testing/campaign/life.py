@@ -11,6 +11,7 @@ from typing import Any
 
 from lorikeet.api.conditions import Kind
 from lorikeet.api.loraadapter import LoRAAdapterStatus, State
+from lorikeet.api.modelserver import ModelServerStatus
 from lorikeet.api.ref import Ref
 from lorikeet.controller.report import is_true
 from lorikeet.controller.workload import FINGERPRINT, child_name
@@ -28,6 +29,7 @@ DEADLINE = 120.0
 LOOK = 0.1
 ITS_OWN = frozenset({"lastTransitionTime", "since", "boot", FINGERPRINT})
 """What differs from life to life: times, lives of engines, and what identities go into."""
+OPERATORS = "operators"
 TOLD = (MODELSERVERS, LORAADAPTERS)
 Body = dict[str, Any]
 
@@ -65,22 +67,22 @@ class Life:
         await self.delete("sql")
         return [one, await self._rest(1)]
 
-    async def two_replicas(self, stack: AsyncExitStack) -> None:
-        """A server whose replicas live as long as `stack`."""
-        await self._kube.create(MODELSERVERS, b.server_body(self.server))
+    async def two_replicas(self, stack: AsyncExitStack, **spec: Any) -> None:
+        """A server whose replicas live as long as `stack`; `spec` replaces parts of its spec."""
+        await self._kube.create(MODELSERVERS, b.server_body(self.server, **spec))
         for kind, name in ((DEPLOYMENTS, child_name(self.server)), (SECRETS, f"{self.server.name}-lorikeet-keys")):
             await self._until_there(kind, Ref(self.namespace, name))
         world = self._world
         for name in ("a", "b"):
             folder = world.folder / self.namespace / name
-            machine = Machine(next(world.addresses), folder, world.hub.url, world.pace)
+            machine = Machine(next(world.addresses), folder, world.hub.url, world.pace, world.runtime)
             pod = self.pods[name] = Pod(self._kube, self.server, name, machine)
             pod.plug_in(self.ledger, self.operators.caller)
             await stack.enter_async_context(pod)
 
-    async def create(self, version: Version) -> None:
+    async def create(self, version: Version, **spec: Any) -> None:
         ref = Ref(self.namespace, version.adapter)
-        await self._kube.create(LORAADAPTERS, b.adapter_body(ref, source={"uri": version.uri}))
+        await self._kube.create(LORAADAPTERS, b.adapter_body(ref, source={"uri": version.uri}, **spec))
 
     async def delete(self, name: str) -> None:
         await self._kube.delete(LORAADAPTERS, Ref(self.namespace, name))
@@ -99,7 +101,7 @@ class Life:
         """Wait until these and no others are served, everywhere, and status says so."""
 
         def served() -> bool:
-            told = {version.adapter: self._status(version.adapter) for version in versions}
+            told = {version.adapter: self.status(version.adapter) for version in versions}
             return self._lists_only(*versions) and all(
                 told[version.adapter].engine_name == version.engine_name
                 and is_true(told[version.adapter].conditions, Kind.READY)
@@ -107,7 +109,7 @@ class Life:
                 for version in versions
             )
 
-        await self._until(served, f"{' and '.join(version.engine_name for version in versions)} are served")
+        await self.until(served, f"{' and '.join(version.engine_name for version in versions)} are served")
 
     async def _rest(self, act: int, *versions: Version, kept: tuple[Version, ...] = ()) -> Any:
         """Wait until nothing but these is left anywhere, and all else is as it shall be; everything that is left.
@@ -119,11 +121,11 @@ class Life:
             clean = all(pod.holds() == {"store": digests, "incoming": []} for pod in self.pods.values())
             told = (self._mirror.get(MODELSERVERS, self.server) or {}).get("status", {})
             count = {"wanted": len(versions), "ready": len(versions)}
-            rows = [row for version in versions for row in self._status(version.adapter).replicas]
+            rows = [row for version in versions for row in self.status(version.adapter).replicas]
             quiet = all(row.state in (State.LOADED, State.STAGED) for row in rows)
             return clean and quiet and self._lists_only(*versions) and told.get("adapters") == count
 
-        await self._until(alone, f"nothing is left but {[version.engine_name for version in versions]}")
+        await self.until(alone, f"nothing is left but {[version.engine_name for version in versions]}")
         deadline = time.monotonic() + DEADLINE
         while wrong := self._unlike(act, left := await self.picture()):
             if time.monotonic() > deadline:
@@ -138,7 +140,12 @@ class Life:
         wanted = {version.engine_name for version in versions}
         return bool(self.pods) and all(pod.lists().keys() == wanted for pod in self.pods.values())
 
-    def _status(self, name: str) -> LoRAAdapterStatus:
+    def adapters(self) -> list[str]:
+        """Those that there are, as a watch told it last."""
+        return [body["metadata"]["name"] for body in self._mirror.of(LORAADAPTERS, self.namespace)]
+
+    def status(self, name: str) -> LoRAAdapterStatus:
+        """As a watch told it last; an empty one where there is no such adapter."""
         body = self._mirror.get(LORAADAPTERS, Ref(self.namespace, name))
         return LoRAAdapterStatus.parse(body.get("status", {}) if body else {})
 
@@ -154,7 +161,8 @@ class Life:
             else:
                 return
 
-    async def _until(self, met: Callable[[], bool], what: str) -> None:
+    async def until(self, met: Callable[[], bool], what: str) -> None:
+        """Raises Stuck, with all that is told."""
         deadline = time.monotonic() + DEADLINE
         while not met():
             if time.monotonic() > deadline:
@@ -173,6 +181,22 @@ class Life:
         for name, pod in self.pods.items():
             text = text.replace(pod.machine.ip, f"IP-{name}")
         return shared(json.loads(text))
+
+    @asynccontextmanager
+    async def without_operator(self) -> AsyncIterator[None]:
+        """It ends, and another comes after the block."""
+        mine = [task for task in self.running if task.get_name() == OPERATORS]
+        for task in mine:
+            task.cancel()
+        await asyncio.gather(*mine, return_exceptions=True)
+        yield
+        again = asyncio.create_task(self.operators.run(), name=OPERATORS)
+        self.running = (*(task for task in self.running if task not in mine), again)
+
+    @property
+    def server_status(self) -> ModelServerStatus:
+        """As a watch told it last."""
+        return ModelServerStatus.parse((self._mirror.get(MODELSERVERS, self.server) or {}).get("status", {}))
 
     def _lists(self) -> dict[str, Any]:
         return {name: pod.lists() for name, pod in self.pods.items()}
@@ -197,7 +221,7 @@ async def life(
     await asyncio.to_thread(world.api.call, "POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
     found = Life(world, namespace, ledger, expected)
     found.running = (
-        asyncio.create_task(found.operators.run(), name="operators"),
+        asyncio.create_task(found.operators.run(), name=OPERATORS),
         asyncio.create_task(found.watcher.run(), name="watcher"),
     )
     try:

@@ -1,4 +1,4 @@
-"""One replica: a real agent, a simulated engine behind the real guard, wires around them, and who plays its kubelet."""
+"""One replica: a real agent, an engine behind the real guard, wires around them, and who plays its kubelet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
 
@@ -19,9 +19,11 @@ from lorikeet.agent.settings import from_environment
 from lorikeet.api.ref import Ref
 from lorikeet.api.wire import AGENT_PORT
 from lorikeet.controller.workload import child_name
+from lorikeet.engine.flags import COMMAND
 from lorikeet.kube.client import Kube
 from lorikeet.kube.resource import DEPLOYMENTS, SECRETS
 from lorikeet.testing.builders import ready_status
+from lorikeet.testing.campaign.container import Container, Runtime
 from lorikeet.testing.campaign.effects import OPERATOR, Ledger, of_agent, of_engine, of_hub
 from lorikeet.testing.campaign.wire import Call, Ends, Wire
 from lorikeet.testing.engine import Engine
@@ -43,12 +45,14 @@ class Caller:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a pod runs: its address, its disk, the hub in reach, and how hurried its agent is."""
+    """Where a pod runs: its address, its disk, the hub in reach, how hurried its agent is, and what its engine runs on:
+    nothing but this process, where `runtime` is None."""
 
     ip: str
     folder: Path
     hub: str
     pace: Pace
+    runtime: Runtime | None = None
 
 
 class Pod:
@@ -59,7 +63,7 @@ class Pod:
         self.name, self.machine = name, machine
         self._kube, self._server = kube, server
         self._stack, self._life = AsyncExitStack(), AsyncExitStack()
-        self.engine: Engine | None = None
+        self.engine: KeptKeys | Container | None = None
         self._agent: str | None = None
         self._killed = asyncio.Event()
         self.deaths = 0
@@ -108,7 +112,7 @@ class Pod:
 
     def lists(self) -> dict[str, Path]:
         """What its engine lists: engine name → folder."""
-        return {name: found.path for name, found in self.engine.core.adapters.items()} if self.engine else {}
+        return self.engine.lists() if self.engine else {}
 
     def holds(self) -> dict[str, list[str]]:
         """What lies on its volume."""
@@ -119,7 +123,7 @@ class Pod:
         child = Ref(self._server.namespace, child_name(self._server))
         spec = (await self._kube.get(DEPLOYMENTS, child))["spec"]["template"]["spec"]
         self._env = {each["name"]: each.get("value", self.name) for each in spec["initContainers"][0]["env"]}
-        self._command = spec["containers"][0]["command"][3:]  # after python3 -m module
+        self._container: dict[str, Any] = spec["containers"][0]
         keys = await self._kube.get(SECRETS, Ref(self._server.namespace, f"{self._server.name}-lorikeet-keys"))
         (self.machine.folder / "keys").mkdir(parents=True)
         for name, value in keys["data"].items():
@@ -165,9 +169,12 @@ class Pod:
     def _engine_url(self) -> str | None:
         return self.engine.url if self.engine else None
 
-    def _made_engine(self) -> Engine:
-        folder = self.machine.folder
-        settings, _ = parse(self._command, {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"})
+    def _made_engine(self) -> KeptKeys | Container:
+        folder, runtime = self.machine.folder, self.machine.runtime
+        if runtime is not None:
+            return Container(self._container, folder, self.machine.ip, runtime)
+        command = self._container["command"][len(COMMAND) :]
+        settings, _ = parse(command, {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"})
         model = folder / "models" / settings.model.name
         return KeptKeys(model, folder / "guard", folder / "adapters", settings=replace(settings, model=model))
 
@@ -200,8 +207,12 @@ class Pod:
 
 
 class KeptKeys(Engine):
-    """An engine whose guard's keys the agent wrote."""
+    """A simulated engine whose guard's keys the agent wrote."""
 
     async def __aenter__(self) -> Self:
         await self.start()
         return self
+
+    def lists(self) -> dict[str, Path]:
+        """Engine name → folder."""
+        return {name: found.path for name, found in self.core.adapters.items()}

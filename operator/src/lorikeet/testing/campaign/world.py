@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from lorikeet.kube.resource import LORAADAPTERS, MODELSERVERS, Resource
 from lorikeet.kube.watch import Changed, Gone, Listed, follow, ref_of
 from lorikeet.testing.adapters import Dimensions, write_adapter, write_base
 from lorikeet.testing.apiserver import ApiServer
+from lorikeet.testing.campaign.container import Runtime
 from lorikeet.testing.campaign.operators import WayToApi
 from lorikeet.testing.hub import Hub
 from lorikeet.testing.hub.repos import Repos
@@ -33,6 +34,8 @@ PACE = Pace(
 )
 """Real, but for the waits that only make a life longer."""
 Body = dict[str, Any]
+Build = Callable[[Path], object]
+"""Writes a model or an adapter into a folder."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +90,17 @@ class World:
     folder: Path
     addresses: Iterator[str]
     pace: Pace = PACE
+    runtime: Runtime | None = None
+    """What engines run on; None: on this process."""
     names: Iterator[str] = field(default_factory=lambda: names(secrets.token_hex(3)))
 
-    def publish(self, adapter: str, revision: str = "v1") -> Version:
-        """Put a version of acme/<adapter> on the hub."""
-        seed = crc32(f"{adapter} {revision}".encode())
-        write_adapter(self.folder / "hub/acme" / adapter / revision, dimensions=SMALL, seed=seed)
+    def publish(self, adapter: str, revision: str = "v1", build: Build | None = None) -> Version:
+        """Put a version of acme/<adapter> on the hub: a small one, unless `build` writes another."""
+        folder = self.folder / "hub/acme" / adapter / revision
+        if build is not None:
+            build(folder)
+        else:
+            write_adapter(folder, dimensions=SMALL, seed=crc32(f"{adapter} {revision}".encode()))
         return self.version(adapter, revision)
 
     def version(self, adapter: str, revision: str, *, pinned: bool = True) -> Version:
@@ -103,21 +111,29 @@ class World:
         return Version(adapter, uri, digest)
 
 
+def small_base(folder: Path) -> None:
+    """Enough of one for the simulator."""
+    write_base(folder, dimensions=SMALL)
+
+
 def names(stem: str) -> Iterator[str]:
     """Namespaces that no other world on the same API server has."""
     return (f"life-{stem}-{number}" for number in itertools.count(1))
 
 
 @asynccontextmanager
-async def world(api: ApiServer, folder: Path, addresses: Iterator[str]) -> AsyncIterator[World]:
-    """Everything that lives need, until the end of the block."""
+async def world(
+    api: ApiServer, folder: Path, addresses: Iterator[str], base: Build = small_base, **more: Any
+) -> AsyncIterator[World]:
+    """Everything that lives need, until the end of the block. `base` writes the model, `more` are World's fields."""
     root = folder / "hub"
-    write_base(root / "acme/base/v1", dimensions=SMALL)
+    base(root / "acme/base/v1")
     async with await Kube.connect(api.kubeconfig) as kube, Hub(root) as hub:
         mirror = Mirror()
         following = [asyncio.create_task(mirror.follow(kube, kind)) for kind in (MODELSERVERS, LORAADAPTERS)]
         try:
-            found = World(api, kube, mirror, hub, Repos(root), WayToApi.read(api.kubeconfig), folder, addresses)
+            way = WayToApi.read(api.kubeconfig)
+            found = World(api, kube, mirror, hub, Repos(root), way, folder, addresses, **more)
             for adapter, revision in (("sql", "v1"), ("sql", "v2"), ("other", "v1")):
                 found.publish(adapter, revision)
             yield found
