@@ -71,7 +71,7 @@ integration: venv toolchain
 	@echo "integration: a real etcd and kube-apiserver"
 	@$(PYTEST) -q -m integration tests
 
-vllm-test: venv vllm models
+vllm-test: venv vllm models toolchain
 	@echo "vllm: the real engine on this machine's CPU"
 	@$(PYTEST) -q -m vllm tests
 
@@ -95,6 +95,10 @@ faults: venv toolchain ## Every fault at every side effect, about an hour; PLAN=
 explore: venv ## Properties with new examples, ROUNDS=10 times over; what fails becomes a test
 	@for round in $$(seq $${ROUNDS:-10}); do \
 	  LORIKEET_EXAMPLES=explore $(PYTEST) -q -n 2 -m "hypothesis and not ($(SLOW))" tests || exit 1; done
+
+.PHONY: bench-operator
+bench-operator: venv toolchain ## What the operator costs, measured: docs/benchmarks/operator.* (ROWS=abcdefghij, about 25 minutes)
+	@$(PY) -m lorikeet.testing.bench --rows "$${ROWS:-abcdefghij}" --out docs/benchmarks
 
 # --- what the above needs ---------------------------------------------------------------------------------------------
 .PHONY: venv lock toolchain terraform-tools vllm models images

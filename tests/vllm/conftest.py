@@ -30,7 +30,7 @@ START_SECONDS = 300
 SPEC = ModelServerSpec.parse(
     {
         "model": {"uri": "image:///models/tiny", "name": "base"},
-        "engine": {"profile": "CPU", "maxModelLen": 256, "maxNumSeqs": 8},
+        "engine": {"profile": "CPU", "maxModelLen": 1024, "maxNumSeqs": 8},
         "lora": {"maxLoras": 2, "maxCpuLoras": 3, "maxRank": 16},
     }
 )
@@ -153,12 +153,17 @@ def simulated_vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running
 
 
 @pytest.fixture(scope="session")
-def real_vllm(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEngine]:
-    """Up in about 25 s on two idle cores; several times that on busy ones. LORIKEET_VLLM_PYTHON tests another vLLM."""
-    python = os.environ.get("LORIKEET_VLLM_PYTHON") or printed(str(ROOT / "images/engine-cpu/venv")) + "/bin/python"
+def vllm_python() -> str:
+    """The Python that the real vLLM runs in. LORIKEET_VLLM_PYTHON tests another vLLM."""
+    return os.environ.get("LORIKEET_VLLM_PYTHON") or printed(str(ROOT / "images/engine-cpu/venv")) + "/bin/python"
+
+
+@pytest.fixture(scope="session")
+def real_vllm(vllm_python: str, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEngine]:
+    """Up in about 25 s on two idle cores; several times that on busy ones."""
     folder = tmp_path_factory.mktemp("vllm")
     module = "vllm.entrypoints.openai.api_server"
-    yield from run(RunningEngine(python, module, models / "tiny-llama", folder, real=True))
+    yield from run(RunningEngine(vllm_python, module, models / "tiny-llama", folder, real=True))
 
 
 def run(engine: RunningEngine) -> Iterator[RunningEngine]:
