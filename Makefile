@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 UV_VERSION := 0.13.9
 # What `check` leaves to `test`: the markers of operator/pyproject.toml.
-SLOW := slow or integration or vllm or e2e or terraform or aws or faults or bench
+SLOW := slow or integration or vllm or e2e or terraform or aws or faults
 PYTEST = $(PY) -m pytest -c operator/pyproject.toml --rootdir .
 PYTHON = operator tests models terraform/tools/aws-server cluster-setup/local/toolchain/terraform-provider-aws/reduce
 SHELL_SCRIPTS = git grep -lE '^\#!/usr/bin/env bash' -- . ; git ls-files '*.sh' .ci

@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from aiohttp import web
 
@@ -131,7 +131,13 @@ async def run(config: dict[str, Any]) -> None:
             await obey(Replica(engine, calls))
 
 
-async def obey(replica: Replica) -> None:
+class Obedient(Protocol):
+    """Who does commands."""
+
+    async def do(self, command: dict[str, Any]) -> Any: ...
+
+
+async def obey(replica: Obedient) -> None:
     """Until stdin ends."""
     reader = asyncio.StreamReader(limit=MANY)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

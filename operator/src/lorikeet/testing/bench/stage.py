@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -230,18 +230,8 @@ class Stage:
 async def stage(folder: Path, *, replicas: int = 4, slots: int = 256) -> AsyncIterator[Stage]:
     """One server with so many ready replicas, and nothing on them."""
     async with AsyncExitStack() as stack:
-        api = stack.enter_context(api_server(audit=True))
-        api.install_crds()
-        for name in (NAMESPACE,):
-            api.kubectl("create", "namespace", name)
-        api.kubectl("create", "serviceaccount", ACCOUNT, "-n", NAMESPACE)
-        account = f"--serviceaccount={NAMESPACE}:{ACCOUNT}"
-        api.kubectl("create", "clusterrolebinding", "bench", "--clusterrole=cluster-admin", account)
-        kubeconfig = api.account_kubeconfig(NAMESPACE, ACCOUNT)
-        kube = await stack.enter_async_context(await Kube.connect(api.kubeconfig))
-        operator = await stack.enter_async_context(
-            process("operator_process", str(kubeconfig), NAMESPACE, log=folder / "operator.log")
-        )
+        api, kube = await prepared(stack)
+        operator = await stack.enter_async_context(operator_of(api, folder))
         base = write_base(folder / "hub/acme/base/v1", dimensions=TINY)
         hub = await stack.enter_async_context(process("hub_process", str(folder / "hub"), log=folder / "hub.log"))
         hub_url = (await hub.hear())["url"]
@@ -280,8 +270,29 @@ async def stage(folder: Path, *, replicas: int = 4, slots: int = 256) -> AsyncIt
             return bool(notes.server.get("status", {}).get("readyReplicas") == replicas)
 
         await notes.until(ready, "all replicas take requests", 120)
-        audit = Audit(api.folder / "audit.log", f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}")
-        yield Stage(api, kube, audit, operator, found, notes, folder, server)
+        yield Stage(api, kube, audit_of(api), operator, found, notes, folder, server)
+
+
+async def prepared(stack: AsyncExitStack) -> tuple[ApiServer, Kube]:
+    """An API server that writes an audit log, with our kinds and an account for the operator."""
+    api = stack.enter_context(api_server(audit=True))
+    api.install_crds()
+    api.kubectl("create", "namespace", NAMESPACE)
+    api.kubectl("create", "serviceaccount", ACCOUNT, "-n", NAMESPACE)
+    account = f"--serviceaccount={NAMESPACE}:{ACCOUNT}"
+    api.kubectl("create", "clusterrolebinding", "bench", "--clusterrole=cluster-admin", account)
+    return api, await stack.enter_async_context(await Kube.connect(api.kubeconfig))
+
+
+def operator_of(api: ApiServer, folder: Path) -> AbstractAsyncContextManager[Process]:
+    """Our operator as a process of its own."""
+    kubeconfig = api.account_kubeconfig(NAMESPACE, ACCOUNT)
+    return process("operator_process", str(kubeconfig), NAMESPACE, log=folder / "operator.log")
+
+
+def audit_of(api: ApiServer) -> Audit:
+    """What the operator asks of the API server."""
+    return Audit(api.folder / "audit.log", f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}")
 
 
 async def served(kube: Kube, server: Ref, replicas: int, slots: int) -> dict[str, str]:
