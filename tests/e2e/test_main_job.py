@@ -191,6 +191,23 @@ def test_no_secret_is_in_any_log(answers: dict[str, str]) -> None:
     ]
 
 
+def test_with_auto_an_adapter_of_a_high_rank_is_served_once_replicas_were_replaced_one_at_a_time(
+    answers: dict[str, str],
+) -> None:
+    kubectl("apply", "-f", str(SAMPLES / "broken" / "rank-too-high.yaml"))
+    until("it is refused", lambda: "server tiny allows 8" in message("rank-too-high"))
+    with probing(answers) as outcomes:
+        kubectl("patch", "msv", "tiny", "--type=merge", "-p", json.dumps({"spec": {"lora": {"maxRank": "Auto"}}}))
+        until("somebody says why", lambda: "replaced one at a time, with maxRank 64" in message("rank-too-high"))
+        kubectl("wait", "--for=condition=Ready", f"{ADAPTERS}/rank-too-high", "msv/tiny", "--timeout=300s")
+    assert set(outcomes) == {"right"}, outcomes
+    assert ask(GATEWAY, "rank-too-high", QUESTION)[0] == 200
+    before = set(pods())
+    kubectl("delete", ADAPTERS, "rank-too-high")
+    until("it is gone", lambda: ask(GATEWAY, "rank-too-high", QUESTION)[0] == 404)
+    assert (set(pods()), CLUSTER.get("msv", "tiny")["status"]["slots"]["rank"]) == (before, 64)
+
+
 @contextmanager
 def probing(answers: dict[str, str]) -> Iterator[Counter[str]]:
     """A client for each adapter; at the end, what became of all requests."""
