@@ -285,8 +285,9 @@ def alias(*names: str) -> None:
 
 
 def message(adapter: str) -> str:
-    conditions = CLUSTER.get(ADAPTERS, adapter)["status"]["conditions"]
-    return str(next(one["message"] for one in conditions if one["type"] == "Ready"))
+    """What Ready says; nothing before somebody said something."""
+    conditions = CLUSTER.get(ADAPTERS, adapter).get("status", {}).get("conditions", [])
+    return str(next((one["message"] for one in conditions if one["type"] == "Ready"), ""))
 
 
 def describe(adapter: str) -> str:
