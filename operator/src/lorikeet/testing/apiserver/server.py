@@ -105,8 +105,8 @@ class ApiServer:
     def install_crds(self) -> None:
         """Our CRDs, as the models say now; returns when they are served."""
         self.apply(*(manifest(definition) for definition in definitions()))
-        names = [f"crd/{definition.name}" for definition in definitions()]
-        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+        # `kubectl wait` takes a CRD that has no conditions yet for an error.
+        self._processes["kube-apiserver"].wait_until(self._serves_crds, START_TIMEOUT)
 
     def account_kubeconfig(self, namespace: str, name: str) -> Path:
         """A kubeconfig of a service account that exists, with a token of the API server's own."""
@@ -148,6 +148,12 @@ class ApiServer:
             return self._flags.authority.is_file() and self.call("GET", "/readyz")[0] == 200
         except OSError:
             return False
+
+    def _serves_crds(self) -> bool:
+        path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        states = [self.call("GET", f"{path}/{each.name}")[1].get("status", {}) for each in definitions()]
+        found = [state.get("conditions") or [] for state in states]
+        return all(any(one["type"] == "Established" and one["status"] == "True" for one in each) for each in found)
 
     def _run(self, *command: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(  # noqa: S603 - our own binaries
