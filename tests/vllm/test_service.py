@@ -30,6 +30,8 @@ from lorikeet.testing.campaign.life import Life, life
 from lorikeet.testing.campaign.world import PACE, Version, World, world
 
 ROOT = Path(__file__).parents[2]
+START_SECONDS = 600.0
+"""Two real engines on two idle cores are up in one minute; beside builds in several."""
 SLOTS = 3
 PATIENT = replace(PACE, note=0.5, policy=replace(PACE.policy, grace=1.0))
 """A gateway on a machine that is shared with builds hears of a new version later; agents write down soon who is hot."""
@@ -37,7 +39,7 @@ COLD, COOL, HOT = "a-cold", "b-cool", "z-hot"
 """Without heat, engines get their adapters in the order of their names."""
 ROUNDS, SAMPLES = 5, 12
 pytestmark = [
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # kopf ends before its sockets
 ]
@@ -155,13 +157,16 @@ async def running(api: ApiServer, cast: Cast, folder: Path) -> AsyncIterator[Ser
         lora = {"maxLoras": 2, "maxCpuLoras": SLOTS, "maxRank": 16}
         await found.two_replicas(stack, lora=lora, engine={"profile": "CPU", "maxModelLen": 512, "maxNumSeqs": 8})
         url = await stack.enter_async_context(gateway(api.kubeconfig, found.namespace, folder))
-        yield Service(cast, place, found, url, cast.runtime.module.startswith("vllm"))
+        service = Service(cast, place, found, url, cast.runtime.module.startswith("vllm"))
+        found.patience = START_SECONDS
+        await service.all_served()
+        yield service
 
 
 async def test_an_adapter_is_updated_again_and_again_and_nobody_notices_but_by_the_answers(service: Service) -> None:
     """P4: each answer is one of the versions that were served while it was asked for; none fails, none is the base's;
     a version whose time is over leaves the engines."""
-    updates = 60 if service.real else 200
+    updates = 40 if service.real else 200
     parts = service.cast.parts
     versions = [service.publish("sql", part, f"v{number}") for number, part in enumerate(parts)]
     time = 0

@@ -52,6 +52,8 @@ class Life:
         self.running: tuple[asyncio.Task[None], ...] = ()
         """Its operators and its watcher: they end by being cancelled, and in no other way."""
         self.watcher = Watcher(self._seen, self._asked, (self.old, self.new, self.other))
+        self.patience = DEADLINE
+        """Seconds for each wait."""
         self._world, self._kube, self._mirror = world, world.kube, world.mirror
 
     async def live(self, stack: AsyncExitStack) -> list[Any]:
@@ -163,7 +165,7 @@ class Life:
 
     async def until(self, met: Callable[[], bool], what: str) -> None:
         """Raises Stuck, with all that is told."""
-        deadline = time.monotonic() + DEADLINE
+        deadline = time.monotonic() + self.patience
         while not met():
             if time.monotonic() > deadline:
                 raise Stuck(f"waited in vain until {what}: {json.dumps(await self.picture(*TOLD))[:6000]}")
