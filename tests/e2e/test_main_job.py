@@ -4,68 +4,28 @@ import base64
 import json
 import re
 import urllib.request
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from lorikeet.testing.cluster import Cluster, Failed, until
-from lorikeet.testing.prober import Prober, ask
+from lorikeet.testing.cluster import until
+from lorikeet.testing.demo import ADAPTERS, GATEWAY, GOOD, QUESTION, SYSTEM, Demo
+from lorikeet.testing.prober import ask
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "manifests" / "samples"
-PORT = "18080"
-GATEWAY = f"http://127.0.0.1:{PORT}"
-QUESTION = "What is a pod?"
-GOOD = ("pirate", "poet")
-SYSTEM = ("-n", "lorikeet-system")
-OPERATOR = "deployment/lorikeet-operator"
-ADAPTERS = "loraadapters.lorikeet.dev"
+DEMO = Demo(ROOT)
+CLUSTER = DEMO.cluster
+kubectl = CLUSTER.kubectl
 BROKEN = {
     "missing-repo": ("SourceNotFound", "check the URI"),
     "pickle-only": ("UnsafeFormat", "convert them to adapter_model.safetensors"),
     "rank-too-high": ("RankTooHigh", "raise spec.lora.maxRank"),
     "wrong-base": ("WrongBaseModel", "serve it on its own base model"),
 }
-ASK_ENGINE = """
-import json, urllib.request
-token = open("/run/lorikeet/control-token").read()
-def get(path):
-    request = urllib.request.Request("http://127.0.0.1:8000" + path, headers={"Authorization": "Bearer " + token})
-    return json.load(urllib.request.urlopen(request, timeout=5))
-names = sorted(card["id"] for card in get("/v1/models")["data"] if card["parent"])
-print(json.dumps({"boot": get("/-/boot")["boot"], "names": names}))
-"""
-"""What an engine says of itself, to its agent's container: with the control token, on loopback."""
-
-CLUSTER = Cluster(ROOT, "mainjob", "10.205.0", {"GATEWAY_PORT": PORT, "ENGINE": "sim"})
-kubectl = CLUSTER.kubectl
-
-
-@pytest.fixture(scope="module")
-def demo() -> Iterator[str]:
-    """What the first `demo/up` said."""
-    try:
-        yield CLUSTER.script("demo/up", seconds=1700)
-    finally:
-        CLUSTER.script("demo/down")
-        CLUSTER.script("cluster-setup/local/down", "--images")
-
-
-@pytest.fixture
-def answers(demo: str) -> dict[str, str]:
-    """Two replicas and both adapters, Ready; what each answers to QUESTION."""
-    kubectl("apply", "-f", str(SAMPLES / "poet.yaml"))
-    kubectl("scale", "msv", "tiny", "--replicas=2")
-    until("all is Ready", lambda: rows(ADAPTERS).items() >= {name: ["True", "2", "2"] for name in GOOD}.items())
-    said = {name: ask(GATEWAY, name, QUESTION) for name in GOOD}
-    assert {status for status, _ in said.values()} == {200}
-    return {name: text for name, (_, text) in said.items()}
 
 
 def test_the_demo_shows_three_different_answers_then_a_new_version_and_a_404(demo: str) -> None:
@@ -80,10 +40,10 @@ def test_the_demo_shows_three_different_answers_then_a_new_version_and_a_404(dem
 
 
 def test_the_demo_run_again_goes_on_with_the_same_pods_and_does_nothing_slow_twice(demo: str) -> None:
-    before = pods()
+    before = DEMO.pods()
     again = CLUSTER.script("demo/up")
     assert "404 model_not_found" in again
-    assert set(pods()) == set(before)
+    assert set(DEMO.pods()) == set(before)
     slow = re.compile("building|loading|kubeadm init|: on, at|joined")
     assert [line for line in again.splitlines() if slow.search(line)] == []
 
@@ -91,29 +51,30 @@ def test_the_demo_run_again_goes_on_with_the_same_pods_and_does_nothing_slow_twi
 def test_a_killed_engine_gets_its_adapters_back_without_an_operator_and_no_request_fails(
     answers: dict[str, str],
 ) -> None:
-    before = engines()
-    with no_operator(), probing(answers) as outcomes:
-        for pod in pods().values():
+    before = DEMO.engines()
+    with DEMO.no_operator(), DEMO.probing(answers) as outcomes:
+        for pod in DEMO.pods().values():
             name = pod["metadata"]["name"]
-            CLUSTER.kill(pod, "engine")
-            until(f"{name} has its adapters back", lambda name=name: came_back(name, before[name]))
-    assert set(outcomes) == {"right"}, outcomes
-    assert outcomes["right"] > 50
+            CLUSTER.signal(pod, "engine")
+            until(f"{name} has its adapters back", lambda name=name: DEMO.came_back(name, before[name]))
+    assert set(outcomes()) == {"right"}, outcomes()
+    assert outcomes()["right"] > 50
 
 
 def test_a_deleted_pods_successor_gets_the_adapters_and_no_request_fails(answers: dict[str, str]) -> None:
-    gone = next(iter(pods().values()))["metadata"]["name"]
-    with probing(answers) as outcomes:
+    gone = next(iter(DEMO.pods().values()))["metadata"]["name"]
+    with DEMO.probing(answers) as outcomes:
         kubectl("delete", "pod", gone)
         until(
             "two replicas hold all",
             lambda: (
-                gone not in (now := engines()) and [wanted() <= set(one["names"]) for one in now.values()] == [True] * 2
+                gone not in (now := DEMO.engines())
+                and [DEMO.wanted() <= set(one["names"]) for one in now.values()] == [True] * 2
             ),
         )
-        until("Ready says so", lambda: all("2 of 2 replicas serve" in message(name) for name in GOOD))
-    assert set(outcomes) == {"right"}, outcomes
-    assert outcomes["right"] > 50
+        until("Ready says so", lambda: all("2 of 2 replicas serve" in DEMO.message(ADAPTERS, name) for name in GOOD))
+    assert set(outcomes()) == {"right"}, outcomes()
+    assert outcomes()["right"] > 50
 
 
 @pytest.fixture
@@ -130,13 +91,13 @@ def test_broken_adapters_say_why_and_what_to_do_and_leave_nothing_behind() -> No
     for name, (reason, step) in BROKEN.items():
         until(f"{name} has an Event", lambda name=name: "Warning" in describe(name))
         assert re.search(rf"^ +Warning +{reason} .*{step}", describe(name), re.MULTILINE), describe(name)
-        assert step in message(name)
+        assert step in DEMO.message(ADAPTERS, name)
         assert ask(GATEWAY, name, QUESTION)[0] == 503
     kubectl("delete", "-f", str(SAMPLES / "broken"))
     statuses = [CLUSTER.get(ADAPTERS, name)["status"] for name in GOOD]
     good = {status["digest"] for status in statuses}
     kept = {version["digest"] for status in statuses for version in status.get("history", ())}
-    for pod in engines():
+    for pod in DEMO.engines():
         until(f"{pod} has what is good and no more", lambda pod=pod: good <= set(staged(pod)) <= good | kept)
 
 
@@ -150,12 +111,12 @@ def test_the_columns_of_kubectl_get_tell_the_story(answers: dict[str, str]) -> N
 
 
 def test_kubectl_scale_takes_a_replica_away_and_brings_one_back_and_no_request_fails(answers: dict[str, str]) -> None:
-    with probing(answers) as outcomes:
+    with DEMO.probing(answers) as outcomes:
         for count in ("1", "2"):
             kubectl("scale", "msv", "tiny", f"--replicas={count}")
             until("all hold all", lambda count=count: rows(ADAPTERS) == {name: ["True", count, count] for name in GOOD})
-            until("the pods are as many", lambda count=count: len(pods()) == int(count))
-    assert set(outcomes) == {"right"}, outcomes
+            until("the pods are as many", lambda count=count: len(DEMO.pods()) == int(count))
+    assert set(outcomes()) == {"right"}, outcomes()
 
 
 def test_the_charts_own_test_passes(answers: dict[str, str]) -> None:
@@ -164,21 +125,23 @@ def test_the_charts_own_test_passes(answers: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("how", ["process", "pod"])
 def test_an_operator_that_is_killed_comes_back_and_disturbs_no_engine(answers: dict[str, str], how: str) -> None:
-    before, loaded = engines(), loads()
+    before, loaded = DEMO.engines(), loads()
     (operator,) = CLUSTER.items("pod", *SYSTEM, "-l", "app.kubernetes.io/component=operator")
     if how == "process":
-        CLUSTER.kill(operator, "operator")
+        CLUSTER.signal(operator, "operator")
     else:
         kubectl("delete", "pod", operator["metadata"]["name"], *SYSTEM, "--force", "--grace-period=0")
     alias("privateer")
     until("the alias answers", lambda: ask(GATEWAY, "privateer", QUESTION) == (200, answers["pirate"]))
     alias()
     until("the alias is gone", lambda: ask(GATEWAY, "privateer", QUESTION)[0] == 404)
-    assert (engines(), loads()) == (before, loaded)
+    assert (DEMO.engines(), loads()) == (before, loaded)
 
 
 def test_no_secret_is_in_any_log(answers: dict[str, str]) -> None:
-    secrets = {text for pod in engines() for text in in_agent(pod, "cat", "/run/lorikeet/control-token").split()}
+    secrets = {
+        text for pod in DEMO.engines() for text in DEMO.in_agent(pod, "cat", "/run/lorikeet/control-token").split()
+    }
     for where in (["tiny-lorikeet-keys"], ["lorikeet-root-key", *SYSTEM]):
         held = CLUSTER.get("secret", *where)["data"].values()
         secrets |= {base64.b64decode(value).decode("ascii") for value in held}
@@ -195,80 +158,24 @@ def test_with_auto_an_adapter_of_a_high_rank_is_served_once_replicas_were_replac
     answers: dict[str, str],
 ) -> None:
     kubectl("apply", "-f", str(SAMPLES / "broken" / "rank-too-high.yaml"))
-    until("it is refused", lambda: "server tiny allows 8" in message("rank-too-high"))
-    with probing(answers) as outcomes:
+    until("it is refused", lambda: "server tiny allows 8" in DEMO.message(ADAPTERS, "rank-too-high"))
+    with DEMO.probing(answers) as outcomes:
         kubectl("patch", "msv", "tiny", "--type=merge", "-p", json.dumps({"spec": {"lora": {"maxRank": "Auto"}}}))
-        until("somebody says why", lambda: "replaced one at a time, with maxRank 64" in message("rank-too-high"))
+        until(
+            "somebody says why",
+            lambda: "replaced one at a time, with maxRank 64" in DEMO.message(ADAPTERS, "rank-too-high"),
+        )
         kubectl("wait", "--for=condition=Ready", f"{ADAPTERS}/rank-too-high", "msv/tiny", "--timeout=300s")
-    assert set(outcomes) == {"right"}, outcomes
+    assert set(outcomes()) == {"right"}, outcomes()
     assert ask(GATEWAY, "rank-too-high", QUESTION)[0] == 200
-    before = set(pods())
+    before = set(DEMO.pods())
     kubectl("delete", ADAPTERS, "rank-too-high")
     until("it is gone", lambda: ask(GATEWAY, "rank-too-high", QUESTION)[0] == 404)
-    assert (set(pods()), CLUSTER.get("msv", "tiny")["status"]["slots"]["rank"]) == (before, 64)
-
-
-@contextmanager
-def probing(answers: dict[str, str]) -> Iterator[Counter[str]]:
-    """A client for each adapter; at the end, what became of all requests."""
-    outcomes: Counter[str] = Counter()
-    with ExitStack() as stack:
-        probers = [stack.enter_context(Prober(GATEWAY, name, QUESTION, said)) for name, said in answers.items()]
-        yield outcomes
-    for prober in probers:
-        outcomes += prober.outcomes
-    print(f"probers: {dict(outcomes)}, slowest {max(prober.slowest for prober in probers):.2f} s")
-
-
-@contextmanager
-def no_operator() -> Iterator[None]:
-    def running() -> bool:
-        return bool(CLUSTER.items("pod", *SYSTEM, "-l", "app.kubernetes.io/component=operator"))
-
-    kubectl("scale", OPERATOR, *SYSTEM, "--replicas=0")
-    until("no operator runs", lambda: not running())
-    try:
-        yield
-        assert not running()
-    finally:
-        kubectl("scale", OPERATOR, *SYSTEM, "--replicas=1")
-        kubectl("rollout", "status", OPERATOR, *SYSTEM)
-
-
-def pods() -> dict[str, dict[str, Any]]:
-    """uid → engine pod, without those on their way out."""
-    listed = CLUSTER.items("pod", "-l", "lorikeet.dev/server=tiny")
-    return {pod["metadata"]["uid"]: pod for pod in listed if "deletionTimestamp" not in pod["metadata"]}
-
-
-def engines() -> dict[str, dict[str, Any]]:
-    """Pod → `boot` and `names` as its engine says; nothing where it does not answer."""
-    found: dict[str, dict[str, Any]] = {}
-    for pod in pods().values():
-        name = pod["metadata"]["name"]
-        try:
-            found[name] = json.loads(in_agent(name, "python3", "-c", ASK_ENGINE))
-        except Failed:
-            found[name] = {"boot": "", "names": []}
-    return found
-
-
-def came_back(pod: str, before: dict[str, Any]) -> bool:
-    now = engines()[pod]
-    return bool(now["boot"]) and now["boot"] != before["boot"] and set(now["names"]) == wanted()
-
-
-def wanted() -> set[str]:
-    """The engine names that statuses give; an old version may linger beside them while nobody wants its slot."""
-    return {CLUSTER.get(ADAPTERS, name)["status"]["engineName"] for name in GOOD}
-
-
-def in_agent(pod: str, *command: str) -> str:
-    return kubectl("exec", pod, "-c", "agent", "--", *command)
+    assert (set(DEMO.pods()), CLUSTER.get("msv", "tiny")["status"]["slots"]["rank"]) == (before, 64)
 
 
 def staged(pod: str) -> list[str]:
-    return in_agent(pod, "ls", "-A", "/adapters/store").split()
+    return DEMO.in_agent(pod, "ls", "-A", "/adapters/store").split()
 
 
 def loads() -> int:
@@ -282,12 +189,6 @@ def alias(*names: str) -> None:
     kubectl(
         "patch", "loraadapter.lorikeet.dev", "pirate", "--type=merge", "-p", json.dumps({"spec": {"aliases": names}})
     )
-
-
-def message(adapter: str) -> str:
-    """What Ready says; nothing before somebody said something."""
-    conditions = CLUSTER.get(ADAPTERS, adapter).get("status", {}).get("conditions", [])
-    return str(next((one["message"] for one in conditions if one["type"] == "Ready"), ""))
 
 
 def describe(adapter: str) -> str:

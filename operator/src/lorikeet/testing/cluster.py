@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 CACHE = Path(os.environ.get("LORIKEET_CACHE", Path.home() / ".cache" / "lorikeet"))
-WORKER = "gpu1"
 
 
 class Failed(AssertionError):
@@ -54,11 +53,15 @@ class Cluster:
         listed: list[dict[str, Any]] = self.get(*arguments)["items"]
         return listed
 
-    def kill(self, pod: dict[str, Any], container: str) -> None:
-        """SIGKILL to the process of a container, past the kubelet. Raises Failed."""
+    def signal(self, pod: dict[str, Any], container: str, name: str = "SIGKILL") -> None:
+        """A signal to the process of a container, past the kubelet. Raises Failed."""
         status = next(one for one in pod["status"]["containerStatuses"] if one["name"] == container)
-        ctr = ("ctr", "-n", "k8s.io", "tasks", "kill", "-s", "SIGKILL")
-        self.script("cluster-setup/local/in", WORKER, *ctr, status["containerID"].removeprefix("containerd://"))
+        task = status["containerID"].removeprefix("containerd://")
+        self.inside(pod["spec"]["nodeName"], "ctr", "-n", "k8s.io", "tasks", "kill", "-s", name, task)
+
+    def inside(self, machine: str, *command: str) -> str:
+        """What a command inside a machine printed. Raises Failed."""
+        return self.script("cluster-setup/local/in", machine, *command)
 
     def logs(self) -> dict[str, str]:
         """namespace_pod_uid/container → all that it logged, from the machines' disks: of containers that ended, too."""

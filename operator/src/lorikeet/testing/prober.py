@@ -32,10 +32,22 @@ def ask(gateway: str, model: str, question: str, timeout: float = TIMEOUT) -> tu
 
 
 class Prober:
-    """`with Prober(…) as prober:` asks as long as the block lasts, every `pause` seconds on a connection of its own."""
+    """`with Prober(…) as prober:` asks as long as the block lasts, every `pause` seconds on a connection of its own.
 
-    def __init__(self, gateway: str, model: str, question: str, expected: str, pause: float = 0.05) -> None:
-        self._ask = (gateway, model, question)
+    It waits for each answer for `patience` seconds.
+    """
+
+    def __init__(
+        self,
+        gateway: str,
+        model: str,
+        question: str,
+        expected: str,
+        pause: float = 0.05,
+        *,
+        patience: float = TIMEOUT,
+    ) -> None:
+        self._ask = (gateway, model, question, patience)
         self._expected, self._pause = expected, pause
         self.outcomes: Counter[str] = Counter()
         """`right`, or what went wrong → how often."""
