@@ -21,7 +21,7 @@ from lorikeet.backoff import Backoff
 from lorikeet.kube.client import Kube
 from lorikeet.kube.resource import LORAADAPTERS, MODELSERVERS, Resource
 from lorikeet.kube.watch import Changed, Gone, Listed, follow, ref_of
-from lorikeet.testing.adapters import Dimensions, write_adapter, write_base
+from lorikeet.testing.adapters import CONFIG, WEIGHTS, Dimensions, write_adapter, write_base
 from lorikeet.testing.apiserver import ApiServer
 from lorikeet.testing.campaign.container import Runtime
 from lorikeet.testing.campaign.operators import WayToApi
@@ -106,7 +106,9 @@ class World:
     def version(self, adapter: str, revision: str, *, pinned: bool = True) -> Version:
         """A version of acme/<adapter>; not pinned, it is written as the branch main."""
         found = self.repos.revision(f"acme/{adapter}", revision, None)
-        digest = content_digest({entry.name: entry.sha256 for entry in found.entries})
+        digest = content_digest(
+            {entry.name: entry.sha256 for entry in found.entries if entry.name in (CONFIG, WEIGHTS)}
+        )
         uri = f"hf://acme/{adapter}@{found.commit if pinned else 'main'}"
         return Version(adapter, uri, digest)
 
