@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import Field
@@ -13,7 +13,7 @@ from lorikeet.api import crd
 from lorikeet.api.conditions import Reason
 from lorikeet.api.kinds import definitions
 from lorikeet.api.reasons import EXPLAINED
-from lorikeet.api.rules import pattern_says
+from lorikeet.api.rules import INT_OR_STRING, pattern_says
 from lorikeet.api.schema import structural
 from lorikeet.api.shape import Shape
 
@@ -36,6 +36,10 @@ class Outer(Shape):
     word: Annotated[
         str | None, Field(description="A word.", pattern="^a'b$", json_schema_extra=pattern_says("must be a'b"))
     ] = None
+    many: Annotated[
+        int | Literal["All"],
+        Field(description="How many.", json_schema_extra={"enum": [1, 2, "All"], INT_OR_STRING: True}),
+    ] = "All"
 
 
 def test_references_and_nulls_are_folded_in_and_the_field_describes_itself() -> None:
@@ -62,6 +66,11 @@ def test_a_pattern_with_a_sentence_becomes_a_rule() -> None:
     assert word["x-kubernetes-validations"] == [{"rule": r"self.matches('^a\'b$')", "message": "must be a'b"}]
 
 
+def test_a_number_or_a_word_has_no_type() -> None:
+    found = {"description": "How many.", "enum": [1, 2, "All"], INT_OR_STRING: True, "default": "All"}
+    assert structural(Outer)["properties"]["many"] == found
+
+
 def test_a_field_without_a_sentence_is_refused() -> None:
     class Silent(Shape):
         """Says nothing about its field."""
@@ -75,7 +84,7 @@ def test_a_field_without_a_sentence_is_refused() -> None:
 @pytest.mark.parametrize("kind", SCHEMAS)
 def test_schemas_are_structural(kind: str) -> None:
     for path, node in nodes(SCHEMAS[kind], kind):
-        assert "type" in node, path
+        assert ("type" in node) != ("x-kubernetes-int-or-string" in node), path
         assert not {"$ref", "anyOf", "title", "additionalProperties"} & {
             key for key in node if not isinstance(node[key], dict)
         }, path
