@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 UV_VERSION := 0.13.9
 # What `check` leaves to `test`: the markers of operator/pyproject.toml.
-SLOW := slow or integration or vllm or e2e or terraform or aws or faults
+SLOW := slow or integration or vllm or e2e or terraform or aws or faults or service
 PYTEST = $(PY) -m pytest -c operator/pyproject.toml --rootdir .
 PYTHON = operator tests models terraform/tools/aws-server cluster-setup/local/toolchain/terraform-provider-aws/reduce
 SHELL_SCRIPTS = git grep -lE '^\#!/usr/bin/env bash' -- . ; git ls-files '*.sh' .ci
@@ -60,7 +60,7 @@ generate: venv ## Write the CRDs and docs that come from the models
 	@$(PY) -m lorikeet.api.crd --write
 
 # --- prove it ---------------------------------------------------------------------------------------------------------
-.PHONY: test lives integration vllm-test e2e terraform-test e2e-aws
+.PHONY: test lives integration vllm-test service-test e2e terraform-test e2e-aws
 test: check lives integration terraform-test vllm-test e2e e2e-aws ## Everything this project promises, shown
 
 lives: venv
@@ -78,6 +78,10 @@ vllm-test: venv vllm models toolchain
 e2e: venv toolchain
 	@echo "e2e: a real cluster, with the engine simulator"
 	@$(PYTEST) -q -m e2e tests
+
+service-test: venv toolchain vllm models ## Updates, killed engines and too many adapters with two real vLLMs; idle cores and memory for both
+	@echo "service: two real engines behind the gateway"
+	@$(PYTEST) -q -m service tests
 
 terraform-test: venv terraform-tools ## The Terraform configurations, applied to a server that answers like AWS
 	@echo "terraform: the real provider against moto"

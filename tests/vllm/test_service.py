@@ -125,7 +125,7 @@ def api() -> Iterator[ApiServer]:
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param("simulator", marks=pytest.mark.integration), pytest.param("vllm", marks=pytest.mark.vllm)],
+    params=[pytest.param("simulator", marks=pytest.mark.integration), pytest.param("vllm", marks=pytest.mark.service)],
 )
 def cast(request: pytest.FixtureRequest) -> Cast:
     if request.param == "simulator":
