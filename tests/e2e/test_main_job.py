@@ -178,11 +178,15 @@ def staged(pod: str) -> list[str]:
     return DEMO.in_agent(pod, "ls", "-A", "/adapters/store").split()
 
 
-def loads() -> int:
-    """How often agents had their engines load something, ever."""
-    return sum(
-        text.count("lorikeet.agent.hands load ") for where, text in CLUSTER.logs().items() if where.endswith("/agent")
-    )
+def loads() -> dict[str, int]:
+    """Pod's uid → how often its agent had the engine load something, ever. Kubelets remove the logs of pods that go."""
+    said = CLUSTER.logs()
+    counts = dict.fromkeys(DEMO.pods(), 0)
+    for where, text in said.items():
+        uid = where.rpartition("/")[0].rpartition("_")[2]
+        if uid in counts and where.endswith("/agent"):
+            counts[uid] += text.count("lorikeet.agent.hands load ")
+    return counts
 
 
 def alias(*names: str) -> None:
