@@ -126,6 +126,8 @@ def test_the_charts_own_test_passes(answers: dict[str, str]) -> None:
 @pytest.mark.parametrize("how", ["process", "pod"])
 def test_an_operator_that_is_killed_comes_back_and_disturbs_no_engine(answers: dict[str, str], how: str) -> None:
     before, loaded = DEMO.engines(), loads()
+    assert len(loaded) == 2
+    assert all(loaded.values()), loaded
     (operator,) = CLUSTER.items("pod", *SYSTEM, "-l", "app.kubernetes.io/component=operator")
     if how == "process":
         CLUSTER.signal(operator, "operator")
