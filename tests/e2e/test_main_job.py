@@ -125,6 +125,7 @@ def test_the_charts_own_test_passes(answers: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("how", ["process", "pod"])
 def test_an_operator_that_is_killed_comes_back_and_disturbs_no_engine(answers: dict[str, str], how: str) -> None:
+    until("no old version lingers", lambda: all(set(one["names"]) == DEMO.wanted() for one in DEMO.engines().values()))
     before, loaded = DEMO.engines(), loads()
     assert len(loaded) == 2
     assert all(loaded.values()), loaded
