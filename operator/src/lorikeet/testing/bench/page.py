@@ -56,7 +56,7 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
     axes.set_xlabel("seconds, log scale")
     axes.set_xscale("log")
     axes.margins(x=0.12)
-    axes.legend(fontsize=8, loc="lower right")
+    axes.legend(fontsize=8, loc="upper right")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
