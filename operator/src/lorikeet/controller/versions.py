@@ -60,8 +60,8 @@ def version_back(adapter: Adapter, replica: Replica) -> str | None:
 
     Because it is not known, failed for good, cannot be fetched, or is still being fetched while the other is here.
     """
-    told, new = told_version(adapter), wanted_entry(adapter, replica)
-    if told is None or told.uri == pinned_uri(adapter):
+    told, new = _told_before(adapter), wanted_entry(adapter, replica)
+    if told is None:
         return None
     old = entry_of(adapter, told.uri, replica)
     missing = new is None or not new.digest
@@ -72,8 +72,8 @@ def version_back(adapter: Adapter, replica: Replica) -> str | None:
 
 def failed_back(adapter: Adapter, replica: Replica) -> str | None:
     """The version that was told, where it failed for good: it stays wanted, or it would be forgotten and tried anew."""
-    told, new = told_version(adapter), wanted_entry(adapter, replica)
-    if told is None or told.uri == pinned_uri(adapter) or (new and new.state is State.LOADED):
+    told, new = _told_before(adapter), wanted_entry(adapter, replica)
+    if told is None or (new and new.state is State.LOADED):
         return None
     return told.uri if failed_for_good(entry_of(adapter, told.uri, replica)) else None
 
@@ -119,6 +119,12 @@ def history(adapter: Adapter, version: AdapterState | None, now: str) -> tuple[S
         since=before[0].since if again else now,
     )
     return (latest, *(one for one in before if one.engine_name != version.engine_name))[:HISTORY]
+
+
+def _told_before(adapter: Adapter) -> ServedVersion | None:
+    """The version that gateways were told of last, where another one is wanted."""
+    told = told_version(adapter)
+    return told if told and told.uri != pinned_uri(adapter) else None
 
 
 def _loaded_versions(adapter: Adapter, replicas: Iterable[Replica]) -> list[AdapterState]:
