@@ -51,6 +51,11 @@ class Asked:
     start: int
     end: int
 
+    @property
+    def written(self) -> bytes:
+        """The model's name as the client spelled it: a JSON string with its quotes."""
+        return self.body[self.start : self.end]
+
     def of(self, model: bytes) -> bytes:
         """The same body asking `model`, a JSON string with its quotes."""
         view = memoryview(self.body)

@@ -10,7 +10,7 @@ worked out once and kept until one of its two objects changes.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from zlib import crc32
 
 from lorikeet.api.ref import Ref
@@ -27,6 +27,7 @@ class Target:
     address: str  # HOST:PORT
     model: str  # what this replica's engine is asked for
     turn: int  # breaks ties between replicas: stable for one model, different between models
+    headers: tuple[tuple[bytes, bytes], ...] = field(default=(), compare=False)  # who answers, for the client to see
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +129,23 @@ def _adapter_targets(adapter: AdapterRow, server: ServerRow) -> tuple[Target, ..
     for pod, engine in sorted(adapter.loaded, key=lambda row: (row[1] != adapter.engine, row)):
         if pod in server.ready:
             there.setdefault(pod, engine)
-    return tuple(_target(server, pod, engine) for pod, engine in sorted(there.items()))
+    return tuple(_target(server, pod, engine, adapter) for pod, engine in sorted(there.items()))
 
 
-def _target(server: ServerRow, pod: str, model: str) -> Target:
+def _target(server: ServerRow, pod: str, model: str, adapter: AdapterRow | None = None) -> Target:
     turn = crc32(f"{model} {pod}".encode())
-    return Target(server.ref, server.uid, pod, server.ready[pod], model, turn)
+    return Target(server.ref, server.uid, pod, server.ready[pod], model, turn, _headers(pod, model, adapter))
+
+
+def _headers(pod: str, model: str, adapter: AdapterRow | None) -> tuple[tuple[bytes, bytes], ...]:
+    """Which replica answers and, for an adapter, which object in which version: facts of status, none of the client."""
+    said = {"x-lorikeet-replica": pod}
+    if adapter is not None:
+        said["x-lorikeet-adapter"] = str(adapter.ref)
+        said["x-lorikeet-digest"] = model.rpartition("@")[2]
+        if revision := adapter.revisions.get(model):
+            said["x-lorikeet-revision"] = revision
+    return tuple((name.encode(), value.encode()) for name, value in said.items())
 
 
 def _spellings(row: Row) -> list[str]:

@@ -16,9 +16,10 @@ from lorikeet.gateway.catalog import Route, Target
 from lorikeet.gateway.counters import Counters
 from lorikeet.gateway.keyring import Keyring
 from lorikeet.gateway.limits import Limits
-from lorikeet.gateway.openai import interrupted, no_route, not_ready
+from lorikeet.gateway.openai import ApiError, engine_failed, interrupted, no_route, not_ready
 from lorikeet.gateway.pick import Picker
-from lorikeet.gateway.wire.events import WholeEvents
+from lorikeet.gateway.relay import Events, Pieces, Translation
+from lorikeet.gateway.renamed import Renaming
 from lorikeet.gateway.wire.pool import Pool
 from lorikeet.gateway.wire.reply import Reply
 from lorikeet.gateway.wire.upstream import Cut, ReplyHead, Silent, TooSlow, Unconnected, Upstream, UpstreamError
@@ -27,18 +28,23 @@ log = logging.getLogger(__name__)
 
 RELAYED = frozenset({b"content-type", b"cache-control", b"retry-after"})
 """Headers of an engine's reply that are the client's business."""
-PASSED_OVER = frozenset({401, 404, 503})
-"""An engine that does not know our key (another pod has the address), or the model (a stale row), or is not ready."""
+PASSED_OVER = {401: "unauthorized", 404: "stale", 429: "busy", 503: "busy"}
+"""An engine that does not know our key (another pod has the address), or the model (a stale row), or has no room."""
 REFUSAL_LIMIT = 64 * 1024
 EVENTS = b"text/event-stream"
+ENDED = frozenset({"reset", "failed"})
+"""Ends of which the request itself may be the cause: it is not carried through every engine there is."""
 
 
 class Passed(Exception):
-    """This replica did not answer, and the client knows nothing of it. `why` is one word."""
+    """This replica did not answer, and the client knows nothing of it. `why` is one word.
 
-    def __init__(self, why: str) -> None:
+    `error` is what the client hears if no other replica answers; None: that none could.
+    """
+
+    def __init__(self, why: str, error: ApiError | None = None) -> None:
         super().__init__(why)
-        self.why = why
+        self.why, self.error = why, error
 
 
 @dataclass(frozen=True)
@@ -57,25 +63,29 @@ class Forwarder:
             raise not_ready(asked.model, "has no replica that is ready", self.limits.retry_after)
         tried: list[Target] = []
         resets = 0
+        error = not_ready(asked.model, "could not be answered by any replica", self.limits.retry_after)
         while len(tried) < self.limits.attempts and resets < self.limits.resets:
             target = self.picker.pick(route.targets, tried)
             if target is None:
                 break
             tried.append(target)
-            body = asked.of(orjson.dumps(target.model))  # replicas may have different versions
+            name = orjson.dumps(target.model)  # replicas may have different versions
+            body = asked.of(name)
             try:
                 with self.picker.in_flight(target):
-                    await self._through(target, [self._head(path, len(body), accept, target), body], reply)
+                    message = [self._head(path, len(body), accept, target), body]
+                    await self._through(target, message, Renaming(name, asked.written), reply)
             except Passed as passed:
                 self.picker.doubt(target)
                 self.counters.retried(passed.why)
-                resets += passed.why == "reset"
+                resets += passed.why in ENDED
+                error = passed.error or error
                 log.info("%s passed over for %s: %s", target.pod, target.model, passed.why)
             else:
                 return
-        raise not_ready(asked.model, "could not be answered by any replica", self.limits.retry_after)
+        raise error
 
-    async def _through(self, target: Target, message: list[bytes], reply: Reply) -> None:
+    async def _through(self, target: Target, message: list[bytes], words: Translation, reply: Reply) -> None:
         """One replica's try. Raises Passed."""
         try:
             upstream, head = await self._ask(target.address, message)
@@ -84,9 +94,9 @@ class Forwarder:
         except Silent as error:
             raise Passed("reset") from error
         try:
-            if head.status in PASSED_OVER:
+            if head.status in PASSED_OVER or head.status >= 500:
                 await self._pass_over(upstream, head)
-            await self._relay(upstream, head, reply)
+            await self._relay(upstream, head, target, words, reply)
         finally:
             reply.feed_from(None)
             self.pool.give_back(upstream)
@@ -122,20 +132,30 @@ class Forwarder:
         body = await self._whole(upstream, REFUSAL_LIMIT)
         if head.status == 404 and is_missing_route(body):
             raise no_route()
-        raise Passed({401: "unauthorized", 404: "stale"}.get(head.status, "busy"))
+        if why := PASSED_OVER.get(head.status):
+            raise Passed(why)
+        log.warning("%s answered %d: %.200s", upstream.address, head.status, body.decode(errors="replace"))
+        raise Passed("failed", engine_failed(head.status))
 
-    async def _relay(self, upstream: Upstream, head: ReplyHead, reply: Reply) -> None:
+    async def _relay(
+        self, upstream: Upstream, head: ReplyHead, target: Target, words: Translation, reply: Reply
+    ) -> None:
         """Raises Passed where a reply that is short enough to be held broke off."""
-        whole = b""
+        whole, length = b"", None
         if held := head.length is not None and head.length <= self.limits.held_bytes:
             whole = await self._whole(upstream, self.limits.held_bytes)
+            whole = words.of(whole) if head.status < 400 else words.error(whole)
+            length = len(whole)
+        elif not words.longest:
+            length = head.length
         self.counters.answered(head.status)
-        reply.start(head.status, [(name, value) for name, value in head.headers if name in RELAYED], head.length)
+        relayed = [(name, value) for name, value in head.headers if name in RELAYED]
+        reply.start(head.status, [*relayed, *target.headers], length)
         if held:
             reply.write(whole)
             reply.finish()
         else:
-            await self._piece_by_piece(upstream, head, reply)
+            await self._piece_by_piece(upstream, head, words, reply)
 
     async def _whole(self, upstream: Upstream, limit: int) -> bytes:
         """A body of up to `limit` bytes. Raises Passed where it broke off: the client has not seen anything of it."""
@@ -144,18 +164,18 @@ class Forwarder:
         except Cut as error:
             raise Passed("reset") from error
 
-    async def _piece_by_piece(self, upstream: Upstream, head: ReplyHead, reply: Reply) -> None:
+    async def _piece_by_piece(self, upstream: Upstream, head: ReplyHead, words: Translation, reply: Reply) -> None:
         reply.feed_from(upstream)
         streamed = head.length is None and head.header(b"content-type").startswith(EVENTS)
-        events = WholeEvents(reply)
+        pieces = Events(words, reply) if streamed else Pieces(words, reply)
         try:
-            await upstream.relay(events if streamed else reply)
+            await upstream.relay(pieces)
         except UpstreamError as error:
             self.counters.cut()
             log.warning("a reply of %s broke off: %s", upstream.address, error)
             reply.cut(interrupted().event() if streamed else b"")
             return
-        events.finish()
+        pieces.finish()
         reply.finish()
 
     def _head(self, path: bytes, length: int, accept: bytes, target: Target) -> bytes:

@@ -59,6 +59,11 @@ def not_ready(name: str, why: str, retry_after: int) -> ApiError:
     return ApiError(503, f"the model `{name}` {why}; try again", code="model_not_ready", retry_after=retry_after)
 
 
+def engine_failed(status: int) -> ApiError:
+    """For an engine that could not: what it says of its inside is nobody's business."""
+    return ApiError(status, "the engine failed on this request; ask again", code="engine_error")
+
+
 def interrupted() -> ApiError:
     """For a reply whose engine went away in the middle."""
     return ApiError(502, "the engine went away in the middle of this reply; ask again", code="stream_interrupted")

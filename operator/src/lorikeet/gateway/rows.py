@@ -52,6 +52,7 @@ class AdapterRow:
     server: Ref
     engine: str  # the version that is served, as engines call it
     loaded: frozenset[tuple[str, str]]  # (pod, engine name) of each version that an engine lists
+    revisions: dict[str, str] = field(default_factory=dict)  # engine name → the source's revision, where it is known
 
     @property
     def age(self) -> Age:
@@ -69,7 +70,9 @@ class AdapterRow:
             if replica.state is State.LOADED and replica.digest
         )
         server = Ref(ref.namespace, body["spec"]["modelServerRef"]["name"])
-        return cls(ref, meta.get("creationTimestamp", ""), status.names, server, status.engine_name, loaded)
+        revisions = {version.engine_name: version.revision for version in status.history}
+        created = meta.get("creationTimestamp", "")
+        return cls(ref, created, status.names, server, status.engine_name, loaded, revisions)
 
 
 Row = ServerRow | AdapterRow

@@ -24,6 +24,7 @@ class Door(Protocol):
     def opened(self, client: ClientConnection) -> None: ...
     def closed(self, client: ClientConnection) -> None: ...
     def refused(self, status: int) -> None: ...
+    def request_id(self) -> bytes: ...
 
 
 class ClientConnection(asyncio.Protocol):
@@ -95,7 +96,8 @@ class ClientConnection(asyncio.Protocol):
     def _answer(self, request: Request) -> None:
         self._deadline.clear()
         keep_alive = self._reader.keep_alive and not self._door.closing
-        self._reply = Reply(self._transport, keep_alive, bodiless=request.method == b"HEAD")
+        bodiless = request.method == b"HEAD"
+        self._reply = Reply(self._transport, self._door.request_id(), keep_alive, bodiless)
         self._task = self._loop.create_task(self._handle(request, self._reply))
 
     async def _handle(self, request: Request, reply: Reply) -> None:
@@ -120,7 +122,7 @@ class ClientConnection(asyncio.Protocol):
         """Answer what was no request, and listen on for a moment: closing now would reset the answer away."""
         self._refused = True
         self._door.refused(error.status)
-        Reply(self._transport, keep_alive=False).fail(error)
+        Reply(self._transport, self._door.request_id(), keep_alive=False).fail(error)
         if self._transport.can_write_eof():
             self._transport.write_eof()
         self._deadline.set(self._limits.linger_seconds)

@@ -22,8 +22,11 @@ class Flow(Protocol):
 class Reply:
     """One reply on a client's transport. Nothing is kept: what is written is the transport's."""
 
-    def __init__(self, transport: asyncio.Transport, keep_alive: bool, bodiless: bool = False) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, request_id: bytes, keep_alive: bool, bodiless: bool = False
+    ) -> None:
         self._transport = transport
+        self.request_id = request_id
         self._bodiless = bodiless  # a HEAD's reply ends with its head, whatever that says
         self._chunked = False
         self._flow: Flow | None = None
@@ -48,7 +51,7 @@ class Reply:
         """The head. `length` in bytes; None: chunked, for as long as it takes."""
         self.status, self._chunked = status, length is None
         framing = b"transfer-encoding: chunked" if length is None else b"content-length: %d" % length
-        lines = [b"HTTP/1.1 %d %b" % (status, _phrase(status)), framing]
+        lines = [b"HTTP/1.1 %d %b" % (status, _phrase(status)), framing, b"x-request-id: " + self.request_id]
         lines += [b"%b: %b" % header for header in headers]
         if not self.keep_alive:
             lines.append(b"connection: close")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.wire.client import ClientConnection, Handler
+from lorikeet.gateway.wire.ids import RequestIds
 
 POLL_SECONDS = 0.05
 
@@ -28,6 +29,7 @@ class WireServer:
         """Every reply from now on is its connection's last."""
         self.refused = refused
         """Told the status of each answer to what was no request."""
+        self.request_id = RequestIds().next
 
     async def listen(self, host: str, port: int) -> int:
         """Accept clients; the port that was bound (another than 0)."""

@@ -1,0 +1,67 @@
+"""Pieces of a reply on their way from an engine to a client, in the client's words."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from lorikeet.gateway.wire.events import WholeEvents
+from lorikeet.gateway.wire.upstream import Sink
+
+
+class Translation(Protocol):
+    """What a client reads in place of what an engine says."""
+
+    @property
+    def longest(self) -> int:
+        """Bytes of the longest thing that changes; 0: nothing does."""
+        ...
+
+    def of(self, data: bytes) -> bytes:
+        """A whole answer, whole events, or a piece that cuts through nothing that changes."""
+        ...
+
+    def error(self, body: bytes) -> bytes:
+        """The engine's error."""
+        ...
+
+    def held(self, data: bytes) -> int:
+        """How many of the last bytes must wait for the next piece."""
+        ...
+
+
+class Pieces:
+    """Each piece is translated as it comes; of what a piece's end may cut in two only that much is held."""
+
+    def __init__(self, translation: Translation, sink: Sink) -> None:
+        self._translation, self._sink = translation, sink
+        self._tail = b""
+
+    def write(self, data: bytes) -> None:
+        """A piece as the network gave it."""
+        if not data:
+            return
+        data = self._tail + data if self._tail else data
+        held = self._translation.held(data)
+        self._tail = data[len(data) - held :] if held else b""
+        self._sink.write(self._translation.of(data[: len(data) - held] if held else data))
+
+    def finish(self) -> None:
+        """The answer is whole."""
+        self._sink.write(self._tail)
+
+
+class Events:
+    """A stream of events: a client gets whole ones, each translated."""
+
+    def __init__(self, translation: Translation, sink: Sink) -> None:
+        self._pieces = Pieces(translation, sink)  # an event of no sane size comes in pieces
+        self._whole = WholeEvents(self._pieces)
+
+    def write(self, data: bytes) -> None:
+        """A piece as the network gave it."""
+        self._whole.write(data)
+
+    def finish(self) -> None:
+        """The stream is whole."""
+        self._whole.finish()
+        self._pieces.finish()
