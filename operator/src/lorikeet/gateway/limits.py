@@ -9,10 +9,14 @@ from dataclasses import dataclass
 class Limits:
     """Every wait and every buffer ends somewhere."""
 
-    head_bytes: int = 32 * 1024
+    head_bytes: int = 16 * 1024
     """Request line and headers of a client's request."""
     headers: int = 100
     body_bytes: int = 8 * 1024 * 1024
+    bodies_bytes: int = 128 * 1024 * 1024
+    """Bodies of all requests that are being read or answered."""
+    connections: int = 8192
+    """Clients at once."""
     request_seconds: float = 60.0
     """From a request's first byte to its last."""
     idle_seconds: float = 75.0

@@ -11,6 +11,7 @@ from lorikeet.gateway.openai import ApiError
 from lorikeet.gateway.wire.deadline import Deadline
 from lorikeet.gateway.wire.reply import Reply
 from lorikeet.gateway.wire.request import Request, RequestReader
+from lorikeet.gateway.wire.room import Room
 
 Handler = Callable[[Request, Reply], Awaitable[None]]
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -21,10 +22,12 @@ class Door(Protocol):
 
     @property
     def closing(self) -> bool: ...
-    def opened(self, client: ClientConnection) -> None: ...
+    def opened(self, client: ClientConnection) -> bool: ...
     def closed(self, client: ClientConnection) -> None: ...
     def refused(self, status: int) -> None: ...
     def request_id(self) -> bytes: ...
+    @property
+    def room(self) -> Room: ...
 
 
 class ClientConnection(asyncio.Protocol):
@@ -32,7 +35,7 @@ class ClientConnection(asyncio.Protocol):
 
     def __init__(self, door: Door, handler: Handler, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         self._door, self._handler, self._limits, self._loop = door, handler, limits, loop
-        self._reader = RequestReader(limits)
+        self._reader = RequestReader(limits, door.room)
         self._deadline = Deadline(loop, self._expired)
         self._transport: asyncio.Transport
         self._reply: Reply | None = None
@@ -41,8 +44,10 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by behaviour alone
-        self._door.opened(self)
         self._deadline.set(self._limits.idle_seconds)
+        if not self._door.opened(self):
+            said = "this gateway has as many clients as it may have; try again"
+            self._refuse(ApiError(503, said, code="overloaded", retry_after=self._limits.retry_after))
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -65,6 +70,7 @@ class ClientConnection(asyncio.Protocol):
         self._deadline.close()
         if self._task is not None:
             self._task.cancel()
+        self._reader.close()
         self._door.closed(self)
 
     def pause_writing(self) -> None:

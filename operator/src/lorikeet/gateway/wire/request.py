@@ -12,6 +12,7 @@ import httptools
 
 from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.openai import ApiError
+from lorikeet.gateway.wire.room import Room
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -31,8 +32,8 @@ class Request:
 class RequestReader:
     """Bytes in, requests out. The parser's callbacks are the `on_` methods."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, limits: Limits, room: Room) -> None:
+        self._limits, self._room = limits, room
         self._parser = httptools.HttpRequestParser(self)
         self._refusal: ApiError | None = None
         self._headers: Headers = []
@@ -70,6 +71,12 @@ class RequestReader:
     def release(self) -> None:
         """The last request is answered: read the next."""
         self._whole = False
+        self.close()
+
+    def close(self) -> None:
+        """Nothing is held any longer."""
+        self._room.give_back(self._body_size)
+        self._body_size = 0
 
     def _broken(self, error: httptools.HttpParserError) -> None:
         if self._whole:
@@ -94,7 +101,7 @@ class RequestReader:
             self.keep_alive = False
             return
         self._headers, self._body, self._target = [], [], b""
-        self._head_size = self._body_size = 0
+        self._head_size = 0
         self._in_head = self.reading = True
         self.awaits_continue = False
 
@@ -116,10 +123,12 @@ class RequestReader:
     def on_body(self, body: bytes) -> None:
         if self._whole or self._refusal is not None:
             return
-        self._body_size += len(body)
-        if self._body_size > self._limits.body_bytes:
+        if self._body_size + len(body) > self._limits.body_bytes:
             self._too_large()
+        elif not self._room.take(len(body)):
+            self._refuse(503, "too many requests are being read; try again", retry_after=self._limits.retry_after)
         else:
+            self._body_size += len(body)
             self._body.append(body)
 
     def on_message_complete(self) -> None:
@@ -153,5 +162,6 @@ class RequestReader:
     def _too_large(self) -> None:
         self._refuse(413, f"the body has more than {self._limits.body_bytes} bytes")
 
-    def _refuse(self, status: int, message: str) -> None:
-        self._refusal = self._refusal or ApiError(status, message, code="bad_request")
+    def _refuse(self, status: int, message: str, retry_after: int | None = None) -> None:
+        code = "bad_request" if status < 500 else "overloaded"
+        self._refusal = self._refusal or ApiError(status, message, code=code, retry_after=retry_after)

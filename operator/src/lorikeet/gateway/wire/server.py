@@ -8,6 +8,7 @@ from collections.abc import Callable
 from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.wire.client import ClientConnection, Handler
 from lorikeet.gateway.wire.ids import RequestIds
+from lorikeet.gateway.wire.room import Room
 
 POLL_SECONDS = 0.05
 
@@ -30,6 +31,7 @@ class WireServer:
         self.refused = refused
         """Told the status of each answer to what was no request."""
         self.request_id = RequestIds().next
+        self.room = Room(limits.bodies_bytes)
 
     async def listen(self, host: str, port: int) -> int:
         """Accept clients; the port that was bound (another than 0)."""
@@ -54,9 +56,10 @@ class WireServer:
         for client in list(self._clients):
             client.abort()
 
-    def opened(self, client: ClientConnection) -> None:
-        """A client came."""
+    def opened(self, client: ClientConnection) -> bool:
+        """A client came. Whether there is a place for it."""
         self._clients.add(client)
+        return len(self._clients) <= self._limits.connections
 
     def closed(self, client: ClientConnection) -> None:
         """A client went."""
