@@ -462,3 +462,35 @@ async def test_each_request_has_an_id_of_ours(stack: Any, make_engine: Any) -> N
     ids = {line for head in heads for line in head.split("\r\n") if line.startswith("x-request-id: ")}
     assert len(ids) == 4
     assert not any("theirs" in line for line in ids)
+
+
+@pytest.mark.parametrize("model", ["base", "ns:base", "sql"])
+async def test_a_base_with_a_lora_name_is_that_adapter_under_the_name_in_model(
+    stack: Any, make_engine: Any, reply_with: Any, model: str
+) -> None:
+    engine = await make_engine(reply_with(b'{"model":"sql@3f9c1a7d20b4"}'))
+    stack.route(engine)
+    assert (await stack.client.ask(model, lora_name="sql")).json() == {"model": model}
+    assert engine.heard[0].model == "sql@3f9c1a7d20b4"
+    assert (await stack.client.ask(model, lora_name=None)).status == 200
+
+
+async def test_a_lora_name_of_another_base_or_of_nobody_is_404_and_never_the_base(
+    stack: Any, objects: Any, make_engine: Any
+) -> None:
+    engine = await make_engine()
+    stack.route(engine)
+    stack.put(
+        objects.server("other", {"pod-9": engine.address}, model="other"),
+        objects.adapter("poet", {"pod-9": objects.digest}, server="other"),
+    )
+    for model, lora, status in (("base", "poet", 404), ("base", "nobody", 404), ("poet", "sql", 404), ("base", 7, 400)):
+        answer = await stack.client.ask(model, lora_name=lora)
+        assert (answer.status, answer.json()["error"]["param"]) == (status, "lora_name")
+    assert engine.heard == []
+
+
+async def test_anybody_may_ask_whether_it_runs_and_takes_requests(stack: Any) -> None:
+    assert [(await stack.client.get(path)).status for path in ("/health", "/ready")] == [200, 200]
+    stack.gateway.follow([type("Feed", (), {"synced": False})()])
+    assert [(await stack.client.get(path)).status for path in ("/health", "/ready")] == [200, 503]

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from lorikeet.gateway import body, routes
-from lorikeet.gateway.catalog import Catalog
+from lorikeet.gateway import body, generate, routes
+from lorikeet.gateway.catalog import Catalog, Route
 from lorikeet.gateway.counters import Counters
-from lorikeet.gateway.forward import Forwarder
+from lorikeet.gateway.forward import Ask, Forwarder
 from lorikeet.gateway.models import Models
 from lorikeet.gateway.openai import ApiError, no_route
+from lorikeet.gateway.rows import Row
 from lorikeet.gateway.wire.reply import Reply
 from lorikeet.gateway.wire.request import Request
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,7 @@ class Answers:
     models: Models
     forwarder: Forwarder
     counters: Counters
+    ready: Callable[[], bool]
 
     async def answer(self, request: Request, reply: Reply) -> None:
         """Write the whole reply; an error goes in OpenAI's shape."""
@@ -35,28 +41,62 @@ class Answers:
         except asyncio.CancelledError:
             self.counters.gone()
             raise
+        except Exception:  # ours: one request is its price, and no other's
+            log.exception("request %s failed inside", reply.request_id.decode())
+            self._broke(reply)
         finally:
             self.counters.left()
+
+    def _broke(self, reply: Reply) -> None:
+        if reply.status:
+            reply.cut()
+            return
+        self.counters.answered(500)
+        reply.fail(ApiError(500, "the gateway failed on this request; ask again", code="internal_error"))
 
     async def _route(self, request: Request, reply: Reply) -> None:
         match routes.find(request.method, request.target):
             case routes.Inference(path):
-                await self._infer(path, request, reply)
+                await self._infer(Ask(path, body.parse(request.body), accept_of(request)), reply)
+            case routes.Generate(stream):
+                asked = generate.parse(request.body, stream, self.catalog.sole_base())
+                await self._infer(Ask(generate.PATH, asked, b"*/*", generate.words), reply)
             case routes.ListModels():
                 self._tell(reply, self.models.list())
             case routes.OneModel(name):
                 self._tell(reply, self.models.one(name))
+            case routes.Probe(ready):
+                self._probe(ready, reply)
             case None:
                 raise no_route()
 
-    async def _infer(self, path: bytes, request: Request, reply: Reply) -> None:
-        asked = body.parse(request.body)
+    async def _infer(self, ask: Ask, reply: Reply) -> None:
+        await self.forwarder.forward(ask, self._meant(ask.body), reply)
+
+    def _meant(self, asked: body.Asked) -> Route:
+        """Whom the client means. Raises ApiError (404)."""
         route = self.catalog.find(asked.model)
         if route is None:
             raise self.models.unknown(asked.model)
-        accept = next((value for name, value in request.headers if name == b"accept"), b"*/*")
-        await self.forwarder.forward(path, asked, accept, route, reply)
+        return route if asked.lora is None else self._lora(asked.lora, route.row)
+
+    def _lora(self, name: str, base: Row) -> Route:
+        """Adapter `name` of the server that `base` is; or `base` itself, named twice."""
+        here = self.catalog.find(f"{base.ref.namespace}:{name}") or self.catalog.find(name)
+        if here is None or base not in (here.row, self.catalog.server_of(here.row)):
+            raise self.models.unknown(name, param="lora_name")
+        return here
+
+    def _probe(self, ready: bool, reply: Reply) -> None:
+        if ready and not self.ready():
+            raise ApiError(503, "this gateway takes no requests: it has no table yet, or it is going", code="not_ready")
+        self._tell(reply, b'{"status":"ok"}')
 
     def _tell(self, reply: Reply, text: bytes) -> None:
         self.counters.answered(200)
         reply.send(200, text)
+
+
+def accept_of(request: Request) -> bytes:
+    """What the client says it can read."""
+    return next((value for name, value in request.headers if name == b"accept"), b"*/*")

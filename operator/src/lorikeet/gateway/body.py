@@ -17,20 +17,23 @@ from lorikeet.gateway.openai import ApiError
 
 REFUSED = frozenset(
     {
+        "background",
         "cache_salt",
         "chat_template",
         "chat_template_kwargs",
+        "conversation",
         "kv_transfer_params",
         "logits_processors",
         "lora_request",
         "media_io_kwargs",
         "mm_processor_kwargs",
+        "previous_response_id",
         "prompt_embeds",
         "request_id",
         "vllm_xargs",
     }
 )
-"""Fields of vLLM that run templates or code, read tensors, or reach into another tenant's cache or another request."""
+"""Fields that run templates or code, read tensors, or reach into another tenant's cache, request or stored answers."""
 NAME_LIMIT = 256
 """Longest `model` worth looking up."""
 TOKEN_LIMIT = 50_000
@@ -50,6 +53,8 @@ class Asked:
     body: bytes
     start: int
     end: int
+    lora: str | None = None
+    """`lora_name`, which some clients send beside the base model's name."""
 
     @property
     def written(self) -> bytes:
@@ -64,44 +69,65 @@ class Asked:
 
 def parse(body: bytes) -> Asked:
     """Check a body. Raises ApiError (400) for one that no engine should see."""
-    fields = _object(body)
+    fields = fields_of(body)
     model = fields.get("model")
     if not isinstance(model, str) or not model:
-        raise _bad("`model` must be the name of a model", "model")
+        raise bad("`model` must be the name of a model", "model")
     if len(model) > NAME_LIMIT:
-        raise _bad(f"`model` has more than {NAME_LIMIT} characters", "model")
+        raise bad(f"`model` has more than {NAME_LIMIT} characters", "model")
     for field in REFUSED.intersection(fields):
-        raise _bad(f"the field `{field}` is not accepted here", field)
-    _check_media(fields.get("messages"))
+        raise bad(f"the field `{field}` is not accepted here", field)
+    _check_media("messages", fields.get("messages"))
+    _check_media("input", fields.get("input"))
+    _check_tools(fields.get("tools"))
     start, end = _model_span(body)
-    return Asked(model, body, start, end)
+    return Asked(model, body, start, end, _lora(fields))
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def _lora(fields: dict[str, Any]) -> str | None:
+    lora = fields.get("lora_name")
+    if lora is not None and (not isinstance(lora, str) or not 0 < len(lora) <= NAME_LIMIT):
+        raise bad(f"`lora_name` must be a name of 1 to {NAME_LIMIT} characters", "lora_name")
+    return lora
+
+
+def fields_of(body: bytes) -> dict[str, Any]:
+    """The fields of a body. Raises ApiError (400) for one that is no JSON object."""
     try:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise _bad(f"the body is not JSON: {error}") from error
+        raise bad(f"the body is not JSON: {error}") from error
     if not isinstance(fields, dict):
-        raise _bad("the body is not a JSON object")
+        raise bad("the body is not a JSON object")
     return fields
 
 
-def _check_media(messages: object) -> None:
+def _check_media(where: str, messages: object) -> None:
     """Media come inside the request: an engine that fetches a client's URL is a door into the cluster."""
     for part in _parts(messages):
         for field, value in part.items():
             url = value.get("url") if isinstance(value, dict) else value
             if field.endswith("_embeds") or (field.endswith("_url") and not _is_data(url)):
-                raise _bad(f"`{field}` in a message must be a data: URL", "messages")
+                raise bad(f"`{field}` in `{where}` must be a data: URL", where)
 
 
 def _parts(messages: object) -> Iterator[dict[str, Any]]:
+    """Each message and each part of its content, as chat and as responses nest them."""
     for message in messages if isinstance(messages, list) else ():
-        content = message.get("content") if isinstance(message, dict) else None
-        for part in content if isinstance(content, list) else ():
-            if isinstance(part, dict):
-                yield part
+        if not isinstance(message, dict):
+            continue
+        yield message
+        for nest in (message.get("content"), message.get("output")):
+            for part in nest if isinstance(nest, list) else (nest,):
+                if isinstance(part, dict):
+                    yield part
+
+
+def _check_tools(tools: object) -> None:
+    """Functions are the client's to call; any other kind would have the engine call somebody."""
+    for tool in tools if isinstance(tools, list) else ():
+        if isinstance(tool, dict) and tool.get("type", "function") not in ("function", "custom"):
+            raise bad("`tools` may hold functions only: the engine calls nobody", "tools")
 
 
 def _is_data(url: object) -> bool:
@@ -114,7 +140,7 @@ def _model_span(body: bytes) -> tuple[int, int]:
     key_end = body.find(_KEY) + len(_KEY) if plain else _scan(body)
     value = _VALUE.match(body, key_end)
     if value is None:  # the one spelling that was found is no key, or its value no string: the parser saw another
-        raise _bad("`model` must be written once, as a plain string", "model")
+        raise bad("`model` must be written once, as a plain string", "model")
     return value.span(1)
 
 
@@ -123,16 +149,17 @@ def _scan(body: bytes) -> int:
     depth, found = 0, -1
     for count, token in enumerate(_TOKEN.finditer(body)):
         if count > TOKEN_LIMIT:
-            raise _bad("the body has too many parts to find its `model`", "model")
+            raise bad("the body has too many parts to find its `model`", "model")
         string, colon, opening = token.groups()
         if string is None:
             depth += 1 if opening else -1
         elif colon and depth == 1 and orjson.loads(string) == "model":
             if found >= 0:
-                raise _bad("`model` is given twice", "model")
+                raise bad("`model` is given twice", "model")
             found = token.end(1)
     return found
 
 
-def _bad(message: str, param: str | None = None) -> ApiError:
+def bad(message: str, param: str | None = None) -> ApiError:
+    """The error for a body that cannot be meant."""
     return ApiError(400, message, code="invalid_request", param=param)

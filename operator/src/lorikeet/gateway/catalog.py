@@ -88,6 +88,15 @@ class Catalog:
         claims = self._claims.get(name)
         return self._route(claims[0]) if claims else None
 
+    def server_of(self, row: Row) -> Row | None:
+        """The server that answers for a row."""
+        return self._servers.get(row.server) if isinstance(row, AdapterRow) else row
+
+    def sole_base(self) -> str | None:
+        """The base model's name, where there is just one."""
+        names = {row.model for row in self._servers.values() if row.model}
+        return names.pop() if len(names) == 1 else None
+
     @property
     def size(self) -> int:
         """How many spellings of names mean something."""

@@ -7,6 +7,7 @@ can only be told.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import orjson
@@ -47,6 +48,16 @@ class Passed(Exception):
         self.why, self.error = why, error
 
 
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What an engine is asked, and in which words the client hears what it says."""
+
+    path: bytes
+    body: Asked
+    accept: bytes
+    words: Callable[[bytes, bytes], Translation] = Renaming
+
+
 @dataclass(frozen=True)
 class Forwarder:
     """The way from a route to an answer."""
@@ -57,8 +68,9 @@ class Forwarder:
     counters: Counters
     limits: Limits
 
-    async def forward(self, path: bytes, asked: Asked, accept: bytes, route: Route, reply: Reply) -> None:
+    async def forward(self, ask: Ask, route: Route, reply: Reply) -> None:
         """Answer `reply` from one of the route's targets. Raises ApiError where none could, before the first byte."""
+        asked = ask.body
         if not route.targets:
             raise not_ready(asked.model, "has no replica that is ready", self.limits.retry_after)
         tried: list[Target] = []
@@ -73,8 +85,8 @@ class Forwarder:
             body = asked.of(name)
             try:
                 with self.picker.in_flight(target):
-                    message = [self._head(path, len(body), accept, target), body]
-                    await self._through(target, message, Renaming(name, asked.written), reply)
+                    message = [self._head(ask, len(body), target), body]
+                    await self._through(target, message, ask.words(name, asked.written), reply)
             except Passed as passed:
                 self.picker.doubt(target)
                 self.counters.retried(passed.why)
@@ -142,8 +154,9 @@ class Forwarder:
     ) -> None:
         """Raises Passed where a reply that is short enough to be held broke off."""
         whole, length = b"", None
-        if held := head.length is not None and head.length <= self.limits.held_bytes:
-            whole = await self._whole(upstream, self.limits.held_bytes)
+        limit = self.limits.body_bytes if words.whole else self.limits.held_bytes
+        if held := head.length is not None and head.length <= limit:
+            whole = await self._whole(upstream, limit)
             whole = words.of(whole) if head.status < 400 else words.error(whole)
             length = len(whole)
         elif not words.longest:
@@ -178,13 +191,13 @@ class Forwarder:
         pieces.finish()
         reply.finish()
 
-    def _head(self, path: bytes, length: int, accept: bytes, target: Target) -> bytes:
+    def _head(self, ask: Ask, length: int, target: Target) -> bytes:
         """Written anew: of the client's headers an engine sees what it should accept, and no other."""
         authorization = self.keyring.authorization(target.server, target.server_uid)
         return (
             b"POST %b HTTP/1.1\r\nhost: %b\r\nauthorization: %b\r\naccept: %b\r\n"
             b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
-        ) % (path, target.address.encode(), authorization, accept, length)
+        ) % (ask.path, target.address.encode(), authorization, ask.accept, length)
 
 
 def is_missing_route(body: bytes) -> bool:

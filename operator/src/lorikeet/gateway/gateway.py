@@ -27,14 +27,18 @@ class Gateway:
         self.counters = Counters()
         self._pool = Pool(limits, loop)
         forwarder = Forwarder(self._pool, Picker(loop.time), Keyring(root_key), self.counters, limits)
-        answers = Answers(catalog, Models(catalog), forwarder, self.counters)
+        self._feeds: list[Feed] = []
+        answers = Answers(catalog, Models(catalog), forwarder, self.counters, self.ready)
         self._server = WireServer(answers.answer, limits, loop, self.counters.answered)
         self.counters.count_models(lambda: catalog.size)
 
-    @property
-    def draining(self) -> bool:
-        """Told to stop."""
-        return self._server.closing
+    def follow(self, feeds: list[Feed]) -> None:
+        """Be ready once all of these are whole."""
+        self._feeds = feeds
+
+    def ready(self) -> bool:
+        """The table is whole, and nobody told us to stop."""
+        return not self._server.closing and all(feed.synced for feed in self._feeds)
 
     async def listen(self, host: str, port: int) -> int:
         """Serve clients; the bound port."""
@@ -46,13 +50,9 @@ class Gateway:
         self._pool.close()
 
 
-async def serve_admin(gateway: Gateway, feeds: list[Feed], host: str, port: int) -> web.AppRunner:
+async def serve_admin(gateway: Gateway, host: str, port: int) -> web.AppRunner:
     """Serve the admin port; `cleanup` of what is returned ends it."""
-
-    def ready() -> bool:
-        return not gateway.draining and all(feed.synced for feed in feeds)
-
-    runner = web.AppRunner(admin_app(ready, gateway.counters), access_log=None)
+    runner = web.AppRunner(admin_app(gateway.ready, gateway.counters), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     return runner

@@ -48,7 +48,8 @@ async def run(settings: Settings, root_key: bytes, kubeconfig: Path | None = Non
     async with await Kube.connect(kubeconfig) as kube, asyncio.TaskGroup() as group:
         feeds = make_feeds(kube, catalog, settings.namespaces)
         following = [group.create_task(feed.run()) for feed in feeds]
-        admin = await serve_admin(gateway, feeds, settings.host, settings.admin_port)
+        gateway.follow(feeds)
+        admin = await serve_admin(gateway, settings.host, settings.admin_port)
         port = await gateway.listen(settings.host, settings.port)
         log.info("serving on port %d, admin on %d", port, settings.admin_port)
         await stop.wait()

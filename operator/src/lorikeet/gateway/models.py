@@ -40,12 +40,12 @@ class Models:
             raise self.unknown(name)
         return orjson.dumps(card(name, route).dump())
 
-    def unknown(self, name: str) -> ApiError:
+    def unknown(self, name: str, param: str = "model") -> ApiError:
         """The error for a name that means nothing."""
         self._refresh()
         place = bisect_left(self._names, name)
         near = self._names[max(0, place - NEIGHBOURS // 2) : place + NEIGHBOURS // 2]
-        return unknown_model(name, get_close_matches(name[:128], near, CLOSE))
+        return unknown_model(name, get_close_matches(name[:128], near, CLOSE), param)
 
     def _refresh(self) -> None:
         if self._seen != self._catalog.version:

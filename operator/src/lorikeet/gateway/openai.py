@@ -47,11 +47,11 @@ def no_route() -> ApiError:
     return ApiError(404, "no such route; this gateway serves the OpenAI API under /v1", code="not_found")
 
 
-def unknown_model(name: str, close: Iterable[str]) -> ApiError:
+def unknown_model(name: str, close: Iterable[str], param: str = "model") -> ApiError:
     """For a model that no served object is called."""
     hint = ", ".join(f"`{match}`" for match in close)
     message = f"the model `{name[:128]}` does not exist" + (f"; close matches: {hint}" if hint else "")
-    return ApiError(404, message, code="model_not_found", param="model")
+    return ApiError(404, message, code="model_not_found", param=param)
 
 
 def not_ready(name: str, why: str, retry_after: int) -> ApiError:

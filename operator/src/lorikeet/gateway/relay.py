@@ -16,6 +16,11 @@ class Translation(Protocol):
         """Bytes of the longest thing that changes; 0: nothing does."""
         ...
 
+    @property
+    def whole(self) -> bool:
+        """Whether an answer that is no stream must be there as a whole."""
+        ...
+
     def of(self, data: bytes) -> bytes:
         """A whole answer, whole events, or a piece that cuts through nothing that changes."""
         ...

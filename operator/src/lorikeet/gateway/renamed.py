@@ -23,6 +23,9 @@ class Renaming:
     client: bytes
     _spellings: tuple[tuple[bytes, bytes], ...] = field(init=False)
 
+    whole = False
+    """A long answer may be translated in pieces."""
+
     def __post_init__(self) -> None:
         gaps = (b":", b": ")  # pydantic's, and json's
         pairs = tuple((_KEY + gap + self.engine, _KEY + gap + self.client) for gap in gaps)
