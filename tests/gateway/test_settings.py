@@ -16,6 +16,11 @@ def test_without_namespaces_all_are_served() -> None:
     assert Settings.from_environment({**KEY, "LORIKEET_NAMESPACES": " b, a,,b "}).namespaces == ("a", "b")
 
 
+def test_the_table_is_kept_where_a_folder_is_given() -> None:
+    assert Settings.from_environment({**KEY, "LORIKEET_STATE_DIR": "/var/lib/x"}).state == Path("/var/lib/x")
+    assert Settings.from_environment({**KEY, "LORIKEET_STATE_DIR": ""}).state is None
+
+
 @pytest.mark.parametrize(
     ("environment", "named"),
     [

@@ -61,6 +61,7 @@ class Gateway:
             "LORIKEET_PORT": str(self._port),
             "LORIKEET_ADMIN_PORT": str(self._admin),
             "LORIKEET_LINGER_SECONDS": "0.2",
+            "LORIKEET_STATE_DIR": str(key.parent),
         }
         self.process = subprocess.Popen([sys.executable, "-m", "lorikeet.gateway.main"], env=environment)
 
@@ -72,6 +73,11 @@ class Gateway:
 
     def answers(self, model: str, engine_name: str) -> bool:
         return self.ask(model) == (200, json.dumps({"asked": engine_name}))
+
+
+def read(path: Path) -> bytes:
+    """Nothing where there is no file."""
+    return path.read_bytes() if path.exists() else b""
 
 
 def call(url: str, body: dict[str, Any] | None = None) -> tuple[int, str]:
@@ -120,9 +126,15 @@ def test_the_process_follows_status_outlives_an_outage_and_ends_politely(
         served = {"engineName": "sql@3f9c1a7d20b4", "names": ["sql"], "replicas": [replica]}
         set_status(own_api, "loraadapter.lorikeet.dev", "sql", served)
         wait_for(lambda: gateway.answers("sql", "sql@3f9c1a7d20b4"))
+        wait_for(lambda: b"sql@3f9c1a7d20b4" in read(tmp_path / "table.json"))
         own_api.stop_api()
         assert gateway.answers("sql", "sql@3f9c1a7d20b4")
         assert gateway.ready()
+        gateway.process.kill()
+        gateway.process.wait()
+        gateway = Gateway(own_api.kubeconfig, tmp_path / "key")
+        wait_for(gateway.ready)
+        assert gateway.answers("sql", "sql@3f9c1a7d20b4"), "P12: killed and started again during the outage"
         own_api.start_api()
         own_api.kubectl("delete", "loraadapter.lorikeet.dev", "sql")
         wait_for(lambda: gateway.ask("sql")[0] == 404)

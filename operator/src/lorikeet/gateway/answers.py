@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from lorikeet.gateway import body, generate, routes
 from lorikeet.gateway.catalog import Catalog, Route
+from lorikeet.gateway.cold import Cold
 from lorikeet.gateway.counters import Counters
 from lorikeet.gateway.forward import Ask, Forwarder
 from lorikeet.gateway.models import Models
@@ -26,6 +27,7 @@ class Answers:
 
     catalog: Catalog
     models: Models
+    cold: Cold
     forwarder: Forwarder
     counters: Counters
     ready: Callable[[], bool]
@@ -71,7 +73,8 @@ class Answers:
                 raise no_route()
 
     async def _infer(self, ask: Ask, reply: Reply) -> None:
-        await self.forwarder.forward(ask, self._meant(ask.body), reply)
+        route = await self.cold.route(ask.body.model, lambda: self._meant(ask.body))
+        await self.forwarder.forward(ask, route, reply)
 
     def _meant(self, asked: body.Asked) -> Route:
         """Whom the client means. Raises ApiError (404)."""

@@ -10,6 +10,7 @@ worked out once and kept until one of its two objects changes.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from zlib import crc32
 
@@ -45,6 +46,8 @@ class Catalog:
     def __init__(self) -> None:
         self.version = 0
         """Grows with each change: what was computed from the catalog at another version is old."""
+        self.listeners: list[Callable[[], None]] = []
+        """Called after each change."""
         self._servers: dict[Ref, ServerRow] = {}
         self._adapters: dict[Ref, AdapterRow] = {}
         # Claims on a name (bare, and with a namespace in front), oldest first. Few ever share one.
@@ -53,15 +56,24 @@ class Catalog:
 
     def put(self, row: Row) -> None:
         """An object is new or different."""
-        self.drop(type(row), row.ref)
+        self._take_out(type(row), row.ref)
         self._table(type(row))[row.ref] = row
         for name in _spellings(row):
             claims = self._claims[name]
             claims.append(row)
             claims.sort(key=lambda claim: claim.age)
+        self._tell()
 
     def drop(self, kind: type[Row], ref: Ref) -> None:
         """An object is gone, and its names with it."""
+        self._take_out(kind, ref)
+        self._tell()
+
+    def _tell(self) -> None:
+        for listener in self.listeners:
+            listener()
+
+    def _take_out(self, kind: type[Row], ref: Ref) -> None:
         self.version += 1
         row = self._table(kind).pop(ref, None)
         if row is None:
@@ -82,6 +94,10 @@ class Catalog:
     def row(self, kind: type[Row], ref: Ref) -> Row | None:
         """The row of one object."""
         return self._table(kind).get(ref)
+
+    def rows(self) -> tuple[list[ServerRow], list[AdapterRow]]:
+        """Everything there is."""
+        return list(self._servers.values()), list(self._adapters.values())
 
     def find(self, name: str) -> Route | None:
         """What `name` means: a bare name its oldest object's, NAMESPACE:NAME that namespace's. None: nobody's."""

@@ -71,8 +71,6 @@ class Forwarder:
     async def forward(self, ask: Ask, route: Route, reply: Reply) -> None:
         """Answer `reply` from one of the route's targets. Raises ApiError where none could, before the first byte."""
         asked = ask.body
-        if not route.targets:
-            raise not_ready(asked.model, "has no replica that is ready", self.limits.retry_after)
         tried: list[Target] = []
         resets = 0
         error = not_ready(asked.model, "could not be answered by any replica", self.limits.retry_after)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp import web
 
 from lorikeet.gateway.admin import admin_app
 from lorikeet.gateway.answers import Answers
 from lorikeet.gateway.catalog import Catalog
+from lorikeet.gateway.cold import Cold
 from lorikeet.gateway.counters import Counters
 from lorikeet.gateway.feed import Feed
 from lorikeet.gateway.forward import Forwarder
@@ -28,17 +30,24 @@ class Gateway:
         self._pool = Pool(limits, loop)
         forwarder = Forwarder(self._pool, Picker(loop.time), Keyring(root_key), self.counters, limits)
         self._feeds: list[Feed] = []
-        answers = Answers(catalog, Models(catalog), forwarder, self.counters, self.ready)
+        self._good_anyway: Callable[[], bool] = lambda: False
+        self.cold = Cold(catalog, limits, loop)
+        answers = Answers(catalog, Models(catalog), self.cold, forwarder, self.counters, self.ready)
         self._server = WireServer(answers.answer, limits, loop, self.counters.answered)
         self.counters.count_models(lambda: catalog.size)
 
-    def follow(self, feeds: list[Feed]) -> None:
-        """Be ready once all of these are whole."""
-        self._feeds = feeds
+    def follow(self, feeds: list[Feed], good_anyway: Callable[[], bool] = lambda: False) -> None:
+        """Be ready once all of these are whole, or the table is good without them."""
+        self._feeds, self._good_anyway = feeds, good_anyway
+
+    @property
+    def synced(self) -> bool:
+        """The table is what the API server said."""
+        return all(feed.synced for feed in self._feeds)
 
     def ready(self) -> bool:
         """The table is whole, and nobody told us to stop."""
-        return not self._server.closing and all(feed.synced for feed in self._feeds)
+        return not self._server.closing and (self.synced or self._good_anyway())
 
     async def listen(self, host: str, port: int) -> int:
         """Serve clients; the bound port."""

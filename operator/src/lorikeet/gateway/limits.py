@@ -38,6 +38,11 @@ class Limits:
     """A spare connection to an engine: uvicorn closes its side after 5 s, and we must be first."""
     upstream_spare: int = 256
     """Spare connections kept to one engine."""
+    cold_seconds: float = 20.0
+    """How long a request waits for a model that is being loaded."""
+    cold_waiting: int = 1000
+    """Requests that may wait so at once."""
+    cold_retry_after: int = 5
     attempts: int = 5
     """Replicas asked for one request before the client is told to come back."""
     resets: int = 2

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import uvloop
@@ -17,11 +18,15 @@ from lorikeet.gateway.gateway import Gateway, serve_admin
 from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.rows import AdapterRow, ServerRow
 from lorikeet.gateway.settings import Settings
+from lorikeet.gateway.snapshot import Snapshot
 from lorikeet.kube.client import Kube
 from lorikeet.kube.resource import LORAADAPTERS, MODELSERVERS
 from lorikeet.kube.watch import follow
 
 log = logging.getLogger(__name__)
+
+PATIENCE = 3.0
+"""Seconds for the API server's first lists, before an older table will do."""
 
 
 def main() -> None:
@@ -47,8 +52,13 @@ async def run(settings: Settings, root_key: bytes, kubeconfig: Path | None = Non
     gateway = Gateway(catalog, root_key, Limits(), loop)
     async with await Kube.connect(kubeconfig) as kube, asyncio.TaskGroup() as group:
         feeds = make_feeds(kube, catalog, settings.namespaces)
-        following = [group.create_task(feed.run()) for feed in feeds]
         gateway.follow(feeds)
+        keeping = []
+        if settings.state is not None:
+            snapshot = Snapshot(settings.state / "table.json", catalog)
+            gateway.follow(feeds, later(snapshot.restore(), loop.time))
+            keeping.append(group.create_task(snapshot.keep(lambda: gateway.synced)))
+        following = [group.create_task(feed.run()) for feed in feeds]
         admin = await serve_admin(gateway, settings.host, settings.admin_port)
         port = await gateway.listen(settings.host, settings.port)
         log.info("serving on port %d, admin on %d", port, settings.admin_port)
@@ -56,7 +66,7 @@ async def run(settings: Settings, root_key: bytes, kubeconfig: Path | None = Non
         log.info("stopping: new clients for %g s, replies for %g s", settings.linger_seconds, settings.grace_seconds)
         await gateway.drain(settings.linger_seconds, settings.grace_seconds)
         await admin.cleanup()
-        for task in following:
+        for task in (*following, *keeping):
             task.cancel()
 
 
@@ -67,6 +77,12 @@ def make_feeds(kube: Kube, catalog: Catalog, namespaces: tuple[str | None, ...])
         for namespace in namespaces
         for kind, resource in ((ServerRow, MODELSERVERS), (AdapterRow, LORAADAPTERS))
     ]
+
+
+def later(restored: bool, clock: Callable[[], float]) -> Callable[[], bool]:
+    """Whether to be ready by the table on disk: only once the API server has had time to say what is so."""
+    patience = clock() + PATIENCE
+    return lambda: restored and clock() >= patience
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ class Settings:
     """LORIKEET_LINGER_SECONDS: after SIGTERM, how long new clients are served while the news travels."""
     grace_seconds: float = 120.0
     """LORIKEET_GRACE_SECONDS: after that, how long replies may take to end."""
+    state: Path | None = None
+    """LORIKEET_STATE_DIR: a folder for the last good table, which outlives this process. Empty: none is kept."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -37,6 +39,7 @@ class Settings:
             admin_port=int(_number(environment, "LORIKEET_ADMIN_PORT", cls.admin_port)),
             linger_seconds=_number(environment, "LORIKEET_LINGER_SECONDS", cls.linger_seconds),
             grace_seconds=_number(environment, "LORIKEET_GRACE_SECONDS", cls.grace_seconds),
+            state=Path(folder) if (folder := environment.get("LORIKEET_STATE_DIR")) else None,
         )
 
 
