@@ -126,6 +126,21 @@ def test_nor_for_a_response_or_a_tool(body: dict[str, object]) -> None:
     assert (refused.value.status, refused.value.param) == (400, next(iter(body)))
 
 
+def test_long_prompts_are_told_apart_by_their_beginning() -> None:
+    def prefix(**fields: object) -> int:
+        return parse(json.dumps({"model": "a", **fields}).encode()).prefix
+
+    long, other = "x" * 5000, "y" * 5000
+    system = {"role": "system", "content": long}
+    chats = [prefix(messages=[system, {"role": "user", "content": text}]) for text in ("a", "b")]
+    assert chats[0] == chats[1] != 0
+    assert prefix(messages=[system], seed=1) == chats[0]
+    assert prefix(messages=[{"role": "user", "content": [{"type": "text", "text": other}]}]) not in (0, chats[0])
+    assert prefix(prompt=long) == prefix(prompt=long + "z") != prefix(prompt=other)
+    assert prefix(prompt="short") == 0
+    assert prefix(prompt=[1] * 5000) == 0
+
+
 def test_functions_are_the_clients_to_call() -> None:
     tools = [{"type": "function", "function": {"name": "f", "parameters": {"model": "x"}}}]
     body = json.dumps({"model": "a", "input": "hi", "tools": tools, "tool_choice": "auto"}).encode()

@@ -39,6 +39,11 @@ NAME_LIMIT = 256
 TOKEN_LIMIT = 50_000
 """Strings and brackets looked at to tell a second `model` from one that lies deeper, on the event loop (some 30 ms)."""
 
+LONG = 4096
+"""Bytes of a body whose prompt is worth sending where its beginning was read before."""
+BEGINNING = 2048
+"""Characters of a prompt that tell it from others."""
+
 _KEY = b'"model"'
 _ESCAPED_LETTER = b"\\u006"  # m, o, d, e, l are 6d 6f 64 65 6c: an escaped spelling of the key has this somewhere
 _VALUE = re.compile(rb'[ \t\r\n]*+:[ \t\r\n]*+("(?:[^"\\]|\\.)*+")', re.DOTALL)
@@ -55,6 +60,8 @@ class Asked:
     end: int
     lora: str | None = None
     """`lora_name`, which some clients send beside the base model's name."""
+    prefix: int = 0
+    """A long prompt's beginning, hashed; 0: too short to matter."""
 
     @property
     def written(self) -> bytes:
@@ -81,7 +88,7 @@ def parse(body: bytes) -> Asked:
     _check_media("input", fields.get("input"))
     _check_tools(fields.get("tools"))
     start, end = _model_span(body)
-    return Asked(model, body, start, end, _lora(fields))
+    return Asked(model, body, start, end, _lora(fields), _prefix(fields) if len(body) >= LONG else 0)
 
 
 def _lora(fields: dict[str, Any]) -> str | None:
@@ -128,6 +135,18 @@ def _check_tools(tools: object) -> None:
     for tool in tools if isinstance(tools, list) else ():
         if isinstance(tool, dict) and tool.get("type", "function") not in ("function", "custom"):
             raise bad("`tools` may hold functions only: the engine calls nobody", "tools")
+
+
+def _prefix(fields: dict[str, Any]) -> int:
+    """What the engine reads first, in so far as it is text; the rest of a body may differ from request to request."""
+    prompt = fields.get("prompt") or fields.get("input")
+    texts = [prompt] if isinstance(prompt, str) else []
+    size = 0
+    for part in _parts(fields.get("messages")):
+        if isinstance(text := part.get("content") or part.get("text"), str) and size < BEGINNING:
+            texts.append(text)
+            size += len(text)
+    return hash("\0".join(text[:BEGINNING] for text in texts)[:BEGINNING]) if texts else 0
 
 
 def _is_data(url: object) -> bool:

@@ -28,6 +28,9 @@ class Target:
     address: str  # HOST:PORT
     model: str  # what this replica's engine is asked for
     turn: int  # breaks ties between replicas: stable for one model, different between models
+    is_base: bool = False
+    gpu: int = 0  # slots for adapters on the GPU; 0: not said
+    memory: int = 0
     headers: tuple[tuple[bytes, bytes], ...] = field(default=(), compare=False)  # who answers, for the client to see
 
 
@@ -159,7 +162,18 @@ def _adapter_targets(adapter: AdapterRow, server: ServerRow) -> tuple[Target, ..
 
 def _target(server: ServerRow, pod: str, model: str, adapter: AdapterRow | None = None) -> Target:
     turn = crc32(f"{model} {pod}".encode())
-    return Target(server.ref, server.uid, pod, server.ready[pod], model, turn, _headers(pod, model, adapter))
+    return Target(
+        server.ref,
+        server.uid,
+        pod,
+        server.ready[pod],
+        model,
+        turn,
+        adapter is None,
+        server.gpu,
+        server.memory,
+        _headers(pod, model, adapter),
+    )
 
 
 def _headers(pod: str, model: str, adapter: AdapterRow | None) -> tuple[tuple[bytes, bytes], ...]:

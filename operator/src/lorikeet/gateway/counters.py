@@ -21,6 +21,11 @@ class Counters:
         )
         self._cut = Counter("lorikeet_gateway_cut_replies", "Replies that broke off.", registry=self._registry)
         self._gone = Counter("lorikeet_gateway_gone_clients", "Clients that left early.", registry=self._registry)
+        self._ejections = Counter(
+            "lorikeet_gateway_ejections",
+            "Replicas told to stand back for failing again and again.",
+            registry=self._registry,
+        )
         self._in_flight = Gauge("lorikeet_gateway_in_flight", "Requests being answered.", registry=self._registry)
         self._models = Gauge("lorikeet_gateway_models", "Public names that are known.", registry=self._registry)
 
@@ -31,6 +36,10 @@ class Counters:
     def retried(self, why: str) -> None:
         """A replica failed before its first byte; `why` is one word."""
         self._retries.labels(why).inc()
+
+    def ejected(self) -> None:
+        """A replica fails again and again."""
+        self._ejections.inc()
 
     def cut(self) -> None:
         """A reply broke off after its first byte."""

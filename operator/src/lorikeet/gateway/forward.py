@@ -37,6 +37,10 @@ ENDED = frozenset({"reset", "failed"})
 """Ends of which the request itself may be the cause: it is not carried through every engine there is."""
 
 
+UNWELL = ENDED | {"unreachable", "busy"}
+"""Ends that say something of the replica, and not only of this row of the table."""
+
+
 class Passed(Exception):
     """This replica did not answer, and the client knows nothing of it. `why` is one word.
 
@@ -75,23 +79,26 @@ class Forwarder:
         resets = 0
         error = not_ready(asked.model, "could not be answered by any replica", self.limits.retry_after)
         while len(tried) < self.limits.attempts and resets < self.limits.resets:
-            target = self.picker.pick(route.targets, tried)
+            target = self.picker.pick(route.targets, tried, len(asked.body), asked.prefix)
             if target is None:
                 break
             tried.append(target)
             name = orjson.dumps(target.model)  # replicas may have different versions
             body = asked.of(name)
             try:
-                with self.picker.in_flight(target):
+                with self.picker.in_flight(target, len(asked.body), asked.prefix):
                     message = [self._head(ask, len(body), target), body]
                     await self._through(target, message, ask.words(name, asked.written), reply)
             except Passed as passed:
                 self.picker.doubt(target)
+                if passed.why in UNWELL:
+                    self.picker.outliers.failed(target.address)
                 self.counters.retried(passed.why)
                 resets += passed.why in ENDED
                 error = passed.error or error
                 log.info("%s passed over for %s: %s", target.pod, target.model, passed.why)
             else:
+                (self.picker.outliers.answered if reply.complete else self.picker.outliers.failed)(target.address)
                 return
         raise error
 

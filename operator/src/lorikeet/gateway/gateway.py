@@ -17,6 +17,7 @@ from lorikeet.gateway.forward import Forwarder
 from lorikeet.gateway.keyring import Keyring
 from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.models import Models
+from lorikeet.gateway.outliers import Outliers
 from lorikeet.gateway.pick import Picker
 from lorikeet.gateway.wire.pool import Pool
 from lorikeet.gateway.wire.server import WireServer
@@ -28,7 +29,8 @@ class Gateway:
     def __init__(self, catalog: Catalog, root_key: bytes, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         self.counters = Counters()
         self._pool = Pool(limits, loop)
-        forwarder = Forwarder(self._pool, Picker(loop.time), Keyring(root_key), self.counters, limits)
+        picker = Picker(loop.time, Outliers(loop.time, self.counters.ejected))
+        forwarder = Forwarder(self._pool, picker, Keyring(root_key), self.counters, limits)
         self._feeds: list[Feed] = []
         self._good_anyway: Callable[[], bool] = lambda: False
         self.cold = Cold(catalog, limits, loop)
