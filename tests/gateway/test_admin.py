@@ -51,7 +51,7 @@ async def test_it_is_ready_from_the_first_list_until_it_is_told_to_stop(stack: A
 @asynccontextmanager
 async def admin_of(gateway: Gateway, feed: Feed, port: int) -> AsyncIterator[None]:
     gateway.follow([feed])
-    admin = await serve_admin(gateway, "127.0.0.1", port)
+    admin = await serve_admin(gateway, [], "127.0.0.1", port)
     try:
         yield
     finally:

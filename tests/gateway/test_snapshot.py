@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from lorikeet.gateway.catalog import Catalog
+from lorikeet.gateway.keys import Keys
 from lorikeet.gateway.main import later
 from lorikeet.gateway.rows import AdapterRow, ServerRow
 from lorikeet.gateway.snapshot import GOOD_FOR, Snapshot
+
+NO_KEYS = Keys(b"r" * 32, open=True)
 
 
 class Clock:
@@ -37,10 +40,10 @@ def catalog(objects: Any) -> Catalog:
 
 
 def test_a_restored_table_routes_as_the_one_that_was_written(catalog: Catalog, clock: Clock, tmp_path: Path) -> None:
-    written = Snapshot(tmp_path / "table.json", catalog, clock)
+    written = Snapshot(tmp_path / "table.json", catalog, NO_KEYS, clock)
     written.write(written.table())
     restored = Catalog()
-    assert Snapshot(tmp_path / "table.json", restored, clock).restore()
+    assert Snapshot(tmp_path / "table.json", restored, NO_KEYS, clock).restore()
     assert restored.names() == catalog.names()
     for name in catalog.names():
         before, after = catalog.find(name), restored.find(name)
@@ -52,22 +55,31 @@ def test_a_restored_table_routes_as_the_one_that_was_written(catalog: Catalog, c
 
 @pytest.mark.parametrize("seconds", [GOOD_FOR, -GOOD_FOR])
 def test_an_old_table_is_not_used(catalog: Catalog, clock: Clock, tmp_path: Path, seconds: float) -> None:
-    snapshot = Snapshot(tmp_path / "table.json", catalog, clock)
+    snapshot = Snapshot(tmp_path / "table.json", catalog, NO_KEYS, clock)
     snapshot.write(snapshot.table())
     clock.now += seconds
     empty = Catalog()
-    assert not Snapshot(tmp_path / "table.json", empty, clock).restore()
+    assert not Snapshot(tmp_path / "table.json", empty, NO_KEYS, clock).restore()
     assert empty.names() == []
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{", b"[]", b"{}", b'{"format":1,"at":1e9,"servers":[{"ref":7}],"adapters":[]}', b"\xff"]
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"format":1,"at":1e9,"keys":7,"servers":[],"adapters":[]}',
+        b'{"format":1,"at":1e9,"keys":{},"servers":[{"ref":7}],"adapters":[]}',
+        b"\xff",
+    ],
 )
 def test_a_file_that_is_no_table_is_none(clock: Clock, tmp_path: Path, data: bytes) -> None:
     (tmp_path / "table.json").write_bytes(data)
     empty = Catalog()
-    assert not Snapshot(tmp_path / "table.json", empty, clock).restore()
-    assert not Snapshot(tmp_path / "none.json", empty, clock).restore()
+    assert not Snapshot(tmp_path / "table.json", empty, NO_KEYS, clock).restore()
+    assert not Snapshot(tmp_path / "none.json", empty, NO_KEYS, clock).restore()
     assert empty.version == 0
 
 
@@ -81,7 +93,7 @@ async def test_it_is_written_when_the_table_is_good_and_not_before(
         asked.set()
         return good.is_set()
 
-    keeping = asyncio.create_task(Snapshot(tmp_path / "table.json", catalog, clock).keep(is_good))
+    keeping = asyncio.create_task(Snapshot(tmp_path / "table.json", catalog, NO_KEYS, clock).keep(is_good))
     await asyncio.wait_for(asked.wait(), 5)
     assert not (tmp_path / "table.json").exists()
     good.set()

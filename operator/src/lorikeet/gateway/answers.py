@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lorikeet.gateway import body, generate, routes
+from lorikeet.gateway.callers import Caller
 from lorikeet.gateway.catalog import Catalog, Route
 from lorikeet.gateway.cold import Cold
 from lorikeet.gateway.counters import Counters
 from lorikeet.gateway.forward import Ask, Forwarder
+from lorikeet.gateway.keys import Keys
 from lorikeet.gateway.models import Models
 from lorikeet.gateway.openai import ApiError, no_route
 from lorikeet.gateway.rows import Row
@@ -27,6 +29,7 @@ class Answers:
 
     catalog: Catalog
     models: Models
+    keys: Keys
     cold: Cold
     forwarder: Forwarder
     counters: Counters
@@ -57,37 +60,43 @@ class Answers:
         reply.fail(ApiError(500, "the gateway failed on this request; ask again", code="internal_error"))
 
     async def _route(self, request: Request, reply: Reply) -> None:
-        match routes.find(request.method, request.target):
+        route = routes.find(request.method, request.target)
+        if isinstance(route, routes.Probe):
+            self._probe(route.ready, reply)
+            return
+        caller = self.keys.who(request.headers)
+        match route:
             case routes.Inference(path):
-                await self._infer(Ask(path, body.parse(request.body), accept_of(request)), reply)
+                await self._infer(caller, Ask(path, body.parse(request.body), accept_of(request)), reply)
             case routes.Generate(stream):
                 asked = generate.parse(request.body, stream, self.catalog.sole_base())
-                await self._infer(Ask(generate.PATH, asked, b"*/*", generate.words), reply)
+                await self._infer(caller, Ask(generate.PATH, asked, b"*/*", words=generate.words), reply)
             case routes.ListModels():
-                self._tell(reply, self.models.list())
+                self._tell(reply, self.models.list(caller))
             case routes.OneModel(name):
-                self._tell(reply, self.models.one(name))
-            case routes.Probe(ready):
-                self._probe(ready, reply)
+                self._tell(reply, self.models.one(name, caller))
             case None:
                 raise no_route()
 
-    async def _infer(self, ask: Ask, reply: Reply) -> None:
-        route = await self.cold.route(ask.body.model, lambda: self._meant(ask.body))
-        await self.forwarder.forward(ask, route, reply)
+    async def _infer(self, caller: Caller, ask: Ask, reply: Reply) -> None:
+        route = await self.cold.route(ask.body.model, lambda: self._meant(ask.body, caller))
+        await self.forwarder.forward(replace(ask, salt=caller.tenant.salt), route, reply)
 
-    def _meant(self, asked: body.Asked) -> Route:
-        """Whom the client means. Raises ApiError (404)."""
+    def _meant(self, asked: body.Asked, caller: Caller) -> Route:
+        """Whom the client means. Raises ApiError (404), also for what is not the client's."""
         route = self.catalog.find(asked.model)
-        if route is None:
-            raise self.models.unknown(asked.model)
-        return route if asked.lora is None else self._lora(asked.lora, route.row)
+        param, name = "model", asked.model
+        if route is not None and asked.lora is not None:
+            route, param, name = self._lora(asked.lora, route.row), "lora_name", asked.lora
+        if route is None or not caller.may(route, self.catalog):
+            raise self.models.unknown(name, caller, param)
+        return route
 
-    def _lora(self, name: str, base: Row) -> Route:
+    def _lora(self, name: str, base: Row) -> Route | None:
         """Adapter `name` of the server that `base` is; or `base` itself, named twice."""
         here = self.catalog.find(f"{base.ref.namespace}:{name}") or self.catalog.find(name)
         if here is None or base not in (here.row, self.catalog.server_of(here.row)):
-            raise self.models.unknown(name, param="lora_name")
+            return None
         return here
 
     def _probe(self, ready: bool, reply: Reply) -> None:

@@ -107,6 +107,11 @@ class Catalog:
         claims = self._claims.get(name)
         return self._route(claims[0]) if claims else None
 
+    def holder(self, name: str) -> Row | None:
+        """The object that has `name`."""
+        claims = self._claims.get(name)
+        return claims[0] if claims else None
+
     def server_of(self, row: Row) -> Row | None:
         """The server that answers for a row."""
         return self._servers.get(row.server) if isinstance(row, AdapterRow) else row

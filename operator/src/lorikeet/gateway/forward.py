@@ -59,6 +59,7 @@ class Ask:
     path: bytes
     body: Asked
     accept: bytes
+    salt: str = ""
     words: Callable[[bytes, bytes], Translation] = Renaming
 
 
@@ -84,7 +85,7 @@ class Forwarder:
                 break
             tried.append(target)
             name = orjson.dumps(target.model)  # replicas may have different versions
-            body = asked.of(name)
+            body = asked.of(name, ask.salt)
             try:
                 with self.picker.in_flight(target, len(asked.body), asked.prefix):
                     message = [self._head(ask, len(body), target), body]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from aiohttp import web
 
@@ -11,10 +12,12 @@ from lorikeet.gateway.admin import admin_app
 from lorikeet.gateway.answers import Answers
 from lorikeet.gateway.catalog import Catalog
 from lorikeet.gateway.cold import Cold
+from lorikeet.gateway.control import Control
 from lorikeet.gateway.counters import Counters
-from lorikeet.gateway.feed import Feed
 from lorikeet.gateway.forward import Forwarder
+from lorikeet.gateway.keyfeed import KeyFeed
 from lorikeet.gateway.keyring import Keyring
+from lorikeet.gateway.keys import Keys
 from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.models import Models
 from lorikeet.gateway.outliers import Outliers
@@ -23,22 +26,37 @@ from lorikeet.gateway.wire.pool import Pool
 from lorikeet.gateway.wire.server import WireServer
 
 
+class Synced(Protocol):
+    """A stream into one of our tables."""
+
+    @property
+    def synced(self) -> bool: ...
+
+
 class Gateway:
     """Built from a catalog that somebody feeds. `listen`, then `drain`."""
 
-    def __init__(self, catalog: Catalog, root_key: bytes, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        root_key: bytes,
+        limits: Limits,
+        loop: asyncio.AbstractEventLoop,
+        keys: Keys | None = None,
+    ) -> None:
         self.counters = Counters()
         self._pool = Pool(limits, loop)
         picker = Picker(loop.time, Outliers(loop.time, self.counters.ejected))
         forwarder = Forwarder(self._pool, picker, Keyring(root_key), self.counters, limits)
-        self._feeds: list[Feed] = []
+        self.keys = keys or Keys(root_key, open=True)
+        self._feeds: Sequence[Synced] = ()
         self._good_anyway: Callable[[], bool] = lambda: False
         self.cold = Cold(catalog, limits, loop)
-        answers = Answers(catalog, Models(catalog), self.cold, forwarder, self.counters, self.ready)
+        answers = Answers(catalog, Models(catalog), self.keys, self.cold, forwarder, self.counters, self.ready)
         self._server = WireServer(answers.answer, limits, loop, self.counters.answered)
         self.counters.count_models(lambda: catalog.size)
 
-    def follow(self, feeds: list[Feed], good_anyway: Callable[[], bool] = lambda: False) -> None:
+    def follow(self, feeds: Sequence[Synced], good_anyway: Callable[[], bool] = lambda: False) -> None:
         """Be ready once all of these are whole, or the table is good without them."""
         self._feeds, self._good_anyway = feeds, good_anyway
 
@@ -61,9 +79,11 @@ class Gateway:
         self._pool.close()
 
 
-async def serve_admin(gateway: Gateway, host: str, port: int) -> web.AppRunner:
+async def serve_admin(gateway: Gateway, key_feeds: Sequence[KeyFeed], host: str, port: int) -> web.AppRunner:
     """Serve the admin port; `cleanup` of what is returned ends it."""
-    runner = web.AppRunner(admin_app(gateway.ready, gateway.counters), access_log=None)
+    app = admin_app(gateway.ready, gateway.counters)
+    Control(gateway.keys, key_feeds).add_to(app)
+    runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     return runner

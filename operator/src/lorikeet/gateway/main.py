@@ -8,20 +8,24 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import uvloop
 
+from lorikeet.api.ref import Ref
 from lorikeet.gateway.catalog import Catalog
 from lorikeet.gateway.feed import Feed
 from lorikeet.gateway.gateway import Gateway, serve_admin
+from lorikeet.gateway.keyfeed import KeyFeed
+from lorikeet.gateway.keys import Keys
 from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.rows import AdapterRow, ServerRow
 from lorikeet.gateway.settings import Settings
 from lorikeet.gateway.snapshot import Snapshot
 from lorikeet.kube.client import Kube
-from lorikeet.kube.resource import LORAADAPTERS, MODELSERVERS
-from lorikeet.kube.watch import follow
+from lorikeet.kube.resource import LORAADAPTERS, MODELSERVERS, SECRETS
+from lorikeet.kube.watch import follow, follow_one, get_if_there
 
 log = logging.getLogger(__name__)
 
@@ -48,18 +52,20 @@ async def run(settings: Settings, root_key: bytes, kubeconfig: Path | None = Non
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    catalog = Catalog()
-    gateway = Gateway(catalog, root_key, Limits(), loop)
+    catalog, keys = Catalog(), Keys(root_key, open=settings.open)
+    gateway = Gateway(catalog, root_key, Limits(), loop, keys)
     async with await Kube.connect(kubeconfig) as kube, asyncio.TaskGroup() as group:
         feeds = make_feeds(kube, catalog, settings.namespaces)
-        gateway.follow(feeds)
-        keeping = []
+        key_feeds = [] if settings.open else make_key_feeds(kube, keys, settings)
+        restored, keeping = False, []
         if settings.state is not None:
-            snapshot = Snapshot(settings.state / "table.json", catalog)
-            gateway.follow(feeds, later(snapshot.restore(), loop.time))
+            snapshot = Snapshot(settings.state / "table.json", catalog, keys)
+            restored = snapshot.restore()
             keeping.append(group.create_task(snapshot.keep(lambda: gateway.synced)))
         following = [group.create_task(feed.run()) for feed in feeds]
-        admin = await serve_admin(gateway, settings.host, settings.admin_port)
+        following += [group.create_task(feed.run()) for feed in key_feeds]
+        gateway.follow([*feeds, *key_feeds], later(restored, loop.time))
+        admin = await serve_admin(gateway, key_feeds, settings.host, settings.admin_port)
         port = await gateway.listen(settings.host, settings.port)
         log.info("serving on port %d, admin on %d", port, settings.admin_port)
         await stop.wait()
@@ -76,6 +82,15 @@ def make_feeds(kube: Kube, catalog: Catalog, namespaces: tuple[str | None, ...])
         Feed(catalog, kind, follow(kube, resource, namespace), namespace)
         for namespace in namespaces
         for kind, resource in ((ServerRow, MODELSERVERS), (AdapterRow, LORAADAPTERS))
+    ]
+
+
+def make_key_feeds(kube: Kube, keys: Keys, settings: Settings) -> list[KeyFeed]:
+    """A stream for each Secret of keys."""
+    refs = [Ref(settings.namespace, name) for name in settings.key_secrets]
+    return [
+        KeyFeed(keys, ref.name, follow_one(kube, SECRETS, ref), partial(get_if_there, kube, SECRETS, ref))
+        for ref in refs
     ]
 
 

@@ -9,6 +9,7 @@ import orjson
 
 INVALID = "invalid_request_error"
 UNAVAILABLE = "service_unavailable_error"
+KINDS = {401: "authentication_error", 429: "rate_limit_error"}
 OWNER = "lorikeet"
 
 
@@ -23,19 +24,22 @@ class ApiError(Exception):
         code: str,
         param: str | None = None,
         retry_after: int | None = None,
+        headers: Iterable[tuple[bytes, bytes]] = (),
     ) -> None:
         super().__init__(message)
         self.status, self.code, self.param, self.retry_after = status, code, param, retry_after
+        self._headers = tuple(headers)
 
     def body(self) -> bytes:
         """The JSON body."""
-        kind = UNAVAILABLE if self.status >= 500 else INVALID
+        kind = KINDS.get(self.status) or (UNAVAILABLE if self.status >= 500 else INVALID)
         error = {"message": str(self), "type": kind, "param": self.param, "code": self.code}
         return orjson.dumps({"error": error})
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Headers beyond those of every reply."""
-        return [] if self.retry_after is None else [(b"retry-after", b"%d" % self.retry_after)]
+        wait = [] if self.retry_after is None else [(b"retry-after", b"%d" % self.retry_after)]
+        return [*wait, *self._headers]
 
     def event(self) -> bytes:
         """The same as the last event of a stream that ends too early."""

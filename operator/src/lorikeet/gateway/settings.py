@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+KEYS, NONE = "keys", "none"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -23,6 +26,16 @@ class Settings:
     """LORIKEET_GRACE_SECONDS: after that, how long replies may take to end."""
     state: Path | None = None
     """LORIKEET_STATE_DIR: a folder for the last good table, which outlives this process. Empty: none is kept."""
+    auth: str = KEYS
+    """LORIKEET_AUTH: `keys`, or `none` where the network alone says who may ask."""
+    key_secrets: tuple[str, ...] = ()
+    """LORIKEET_KEY_SECRETS, with commas: the Secrets of API keys in LORIKEET_NAMESPACE, which is ours."""
+    namespace: str = ""
+
+    @property
+    def open(self) -> bool:
+        """No key is asked for."""
+        return self.auth == NONE or not self.key_secrets
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -30,17 +43,41 @@ class Settings:
         key_file = environment.get("LORIKEET_ROOT_KEY_FILE")
         if not key_file:
             raise ValueError("LORIKEET_ROOT_KEY_FILE must name the file of the root key")
-        names = [name.strip() for name in environment.get("LORIKEET_NAMESPACES", "").split(",")]
+        host = environment.get("LORIKEET_HOST", cls.host)
+        auth, secrets = environment.get("LORIKEET_AUTH") or KEYS, _names(environment, "LORIKEET_KEY_SECRETS")
+        _check_keys(auth, secrets, host, environment)
         return cls(
             root_key_file=Path(key_file),
-            namespaces=tuple(sorted({name for name in names if name})) or (None,),
-            host=environment.get("LORIKEET_HOST", cls.host),
+            namespaces=_names(environment, "LORIKEET_NAMESPACES") or (None,),
+            host=host,
             port=int(_number(environment, "LORIKEET_PORT", cls.port)),
             admin_port=int(_number(environment, "LORIKEET_ADMIN_PORT", cls.admin_port)),
             linger_seconds=_number(environment, "LORIKEET_LINGER_SECONDS", cls.linger_seconds),
             grace_seconds=_number(environment, "LORIKEET_GRACE_SECONDS", cls.grace_seconds),
+            auth=auth,
+            key_secrets=secrets,
+            namespace=environment.get("LORIKEET_NAMESPACE", ""),
             state=Path(folder) if (folder := environment.get("LORIKEET_STATE_DIR")) else None,
         )
+
+
+def _check_keys(auth: str, secrets: tuple[str, ...], host: str, environment: Mapping[str, str]) -> None:
+    if auth not in (KEYS, NONE):
+        raise ValueError(f"LORIKEET_AUTH must be {KEYS} or {NONE}, not {auth!r}")
+    if auth == NONE:
+        return
+    if secrets and not environment.get("LORIKEET_NAMESPACE"):
+        raise ValueError("LORIKEET_NAMESPACE must say where the Secrets of LORIKEET_KEY_SECRETS are")
+    if not secrets and host not in LOOPBACK:
+        raise ValueError(
+            f"without API keys this gateway does not listen on {host}: name their Secrets in LORIKEET_KEY_SECRETS, "
+            "listen on 127.0.0.1, or say LORIKEET_AUTH=none"
+        )
+
+
+def _names(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    given = (part.strip() for part in environment.get(name, "").split(","))
+    return tuple(sorted({part for part in given if part}))
 
 
 def _number(environment: Mapping[str, str], name: str, default: float) -> float:

@@ -16,7 +16,7 @@ from lorikeet.gateway.wire.room import Room
 
 Headers = list[tuple[bytes, bytes]]
 
-ONCE = (b"host", b"authorization", b"content-type", b"expect")
+ONCE = (b"host", b"authorization", b"x-api-key", b"content-type", b"expect")
 
 
 @dataclass(frozen=True, slots=True)
