@@ -38,6 +38,11 @@ class KeyLimits(Shape):
     tokens_per_minute: Annotated[int | None, Field(gt=0, le=1_000_000_000)] = None
     concurrency: Annotated[int | None, Field(gt=0, le=1_000_000)] = None
 
+    @property
+    def bounded(self) -> bool:
+        """Whether there is any."""
+        return (self.requests_per_second or self.tokens_per_minute or self.concurrency) is not None
+
 
 class KeyEntry(Shape):
     """One key at rest."""

@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from lorikeet.gateway import body, generate, routes
+from lorikeet.gateway.accesslog import AccessLog, Entry
+from lorikeet.gateway.admission import BYTES_A_TOKEN, Admission, Pass
 from lorikeet.gateway.callers import Caller
 from lorikeet.gateway.catalog import Catalog, Route
 from lorikeet.gateway.cold import Cold
 from lorikeet.gateway.counters import Counters
 from lorikeet.gateway.forward import Ask, Forwarder
 from lorikeet.gateway.keys import Keys
+from lorikeet.gateway.meter import Meter
 from lorikeet.gateway.models import Models
 from lorikeet.gateway.openai import ApiError, no_route
 from lorikeet.gateway.rows import Row
 from lorikeet.gateway.wire.reply import Reply
 from lorikeet.gateway.wire.request import Request
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,11 @@ class Answers:
     models: Models
     keys: Keys
     cold: Cold
+    admission: Admission
     forwarder: Forwarder
     counters: Counters
+    log: AccessLog
+    clock: Callable[[], float]
     ready: Callable[[], bool]
 
     async def answer(self, request: Request, reply: Reply) -> None:
@@ -47,7 +53,7 @@ class Answers:
             self.counters.gone()
             raise
         except Exception:  # ours: one request is its price, and no other's
-            log.exception("request %s failed inside", reply.request_id.decode())
+            logger.exception("request %s failed inside", reply.request_id.decode())
             self._broke(reply)
         finally:
             self.counters.left()
@@ -67,10 +73,12 @@ class Answers:
         caller = self.keys.who(request.headers)
         match route:
             case routes.Inference(path):
-                await self._infer(caller, Ask(path, body.parse(request.body), accept_of(request)), reply)
+                asked = body.parse(request.body)
+                await self._infer(caller, Ask(path, asked, accept_of(request), caller.tenant.salt), reply)
             case routes.Generate(stream):
                 asked = generate.parse(request.body, stream, self.catalog.sole_base())
-                await self._infer(caller, Ask(generate.PATH, asked, b"*/*", words=generate.words), reply)
+                ask = Ask(generate.PATH, asked, b"*/*", caller.tenant.salt, generate.words)
+                await self._infer(caller, ask, reply)
             case routes.ListModels():
                 self._tell(reply, self.models.list(caller))
             case routes.OneModel(name):
@@ -79,8 +87,51 @@ class Answers:
                 raise no_route()
 
     async def _infer(self, caller: Caller, ask: Ask, reply: Reply) -> None:
-        route = await self.cold.route(ask.body.model, lambda: self._meant(ask.body, caller))
-        await self.forwarder.forward(replace(ask, salt=caller.tenant.salt), route, reply)
+        with self.admission.enter(caller, len(ask.body.body)) as admitted:
+            reply.also = admitted.headers()
+
+            def meant() -> Route:
+                return self._meant(ask.body, caller)
+
+            route = await self.cold.route(ask.body.model, meant)
+            async with self.admission.place(admitted, route, meant) as waited:
+                if waited:
+                    self.counters.queued(caller.tenant.name, admitted.queued)
+                    route = await self.cold.route(ask.body.model, meant)
+                await self._forward(admitted, ask, route, reply)
+
+    async def _forward(self, admitted: Pass, ask: Ask, route: Route, reply: Reply) -> None:
+        model, caller = route.label, admitted.caller
+        meter = Meter(self.clock, self.counters.gap(model))
+        failed = 0
+        try:
+            await self.forwarder.forward(ask, route, reply, meter)
+        except ApiError as error:
+            failed = error.status
+            raise
+        finally:
+            tokens = meter.total(admitted.size // BYTES_A_TOKEN) if meter.first is not None else (0, 0)
+            admitted.used(sum(tokens))
+            status = failed or reply.status
+            if meter.pod:
+                self.counters.finished(model, caller.tenant.name, status, meter, tokens)
+            self.log.tell(
+                status,
+                reply.complete or bool(failed),
+                lambda: Entry(
+                    reply.request_id.decode(),
+                    caller.tenant.name,
+                    caller.id,
+                    model,
+                    meter.pod,
+                    status,
+                    meter.seconds,
+                    meter.first,
+                    admitted.queued,
+                    *tokens,
+                    reply.complete,
+                ),
+            )
 
     def _meant(self, asked: body.Asked, caller: Caller) -> Route:
         """Whom the client means. Raises ApiError (404), also for what is not the client's."""

@@ -31,6 +31,7 @@ class Target:
     is_base: bool = False
     gpu: int = 0  # slots for adapters on the GPU; 0: not said
     memory: int = 0
+    seqs: int = 0  # requests that it works at together; 0: not said
     headers: tuple[tuple[bytes, bytes], ...] = field(default=(), compare=False)  # who answers, for the client to see
 
 
@@ -41,6 +42,11 @@ class Route:
     row: Row
     parent: str | None  # the base model's public name, for an adapter
     targets: tuple[Target, ...]
+
+    @property
+    def label(self) -> str:
+        """The object's name for metrics and logs."""
+        return f"{self.row.ref.namespace}/{self.row.ref.name}"
 
 
 class Catalog:
@@ -177,6 +183,7 @@ def _target(server: ServerRow, pod: str, model: str, adapter: AdapterRow | None 
         adapter is None,
         server.gpu,
         server.memory,
+        server.seqs,
         _headers(pod, model, adapter),
     )
 

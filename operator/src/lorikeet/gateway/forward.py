@@ -17,6 +17,7 @@ from lorikeet.gateway.catalog import Route, Target
 from lorikeet.gateway.counters import Counters
 from lorikeet.gateway.keyring import Keyring
 from lorikeet.gateway.limits import Limits
+from lorikeet.gateway.meter import Meter, Metered
 from lorikeet.gateway.openai import ApiError, engine_failed, interrupted, no_route, not_ready
 from lorikeet.gateway.pick import Picker
 from lorikeet.gateway.relay import Events, Pieces, Translation
@@ -73,7 +74,7 @@ class Forwarder:
     counters: Counters
     limits: Limits
 
-    async def forward(self, ask: Ask, route: Route, reply: Reply) -> None:
+    async def forward(self, ask: Ask, route: Route, reply: Reply, meter: Meter) -> None:
         """Answer `reply` from one of the route's targets. Raises ApiError where none could, before the first byte."""
         asked = ask.body
         tried: list[Target] = []
@@ -89,7 +90,7 @@ class Forwarder:
             try:
                 with self.picker.in_flight(target, len(asked.body), asked.prefix):
                     message = [self._head(ask, len(body), target), body]
-                    await self._through(target, message, ask.words(name, asked.written), reply)
+                    await self._through(target, message, ask.words(name, asked.written), reply, meter)
             except Passed as passed:
                 self.picker.doubt(target)
                 if passed.why in UNWELL:
@@ -103,7 +104,9 @@ class Forwarder:
                 return
         raise error
 
-    async def _through(self, target: Target, message: list[bytes], words: Translation, reply: Reply) -> None:
+    async def _through(
+        self, target: Target, message: list[bytes], words: Translation, reply: Reply, meter: Meter
+    ) -> None:
         """One replica's try. Raises Passed."""
         try:
             upstream, head = await self._ask(target.address, message)
@@ -114,7 +117,8 @@ class Forwarder:
         try:
             if head.status in PASSED_OVER or head.status >= 500:
                 await self._pass_over(upstream, head)
-            await self._relay(upstream, head, target, words, reply)
+            meter.pod = target.pod
+            await self._relay(upstream, head, target, words, reply, meter)
         finally:
             reply.feed_from(None)
             self.pool.give_back(upstream)
@@ -156,13 +160,14 @@ class Forwarder:
         raise Passed("failed", engine_failed(head.status))
 
     async def _relay(
-        self, upstream: Upstream, head: ReplyHead, target: Target, words: Translation, reply: Reply
+        self, upstream: Upstream, head: ReplyHead, target: Target, words: Translation, reply: Reply, meter: Meter
     ) -> None:
         """Raises Passed where a reply that is short enough to be held broke off."""
         whole, length = b"", None
         limit = self.limits.body_bytes if words.whole else self.limits.held_bytes
         if held := head.length is not None and head.length <= limit:
             whole = await self._whole(upstream, limit)
+            meter.whole(whole)
             whole = words.of(whole) if head.status < 400 else words.error(whole)
             length = len(whole)
         elif not words.longest:
@@ -174,7 +179,7 @@ class Forwarder:
             reply.write(whole)
             reply.finish()
         else:
-            await self._piece_by_piece(upstream, head, words, reply)
+            await self._piece_by_piece(upstream, head, words, reply, meter)
 
     async def _whole(self, upstream: Upstream, limit: int) -> bytes:
         """A body of up to `limit` bytes. Raises Passed where it broke off: the client has not seen anything of it."""
@@ -183,12 +188,14 @@ class Forwarder:
         except Cut as error:
             raise Passed("reset") from error
 
-    async def _piece_by_piece(self, upstream: Upstream, head: ReplyHead, words: Translation, reply: Reply) -> None:
+    async def _piece_by_piece(
+        self, upstream: Upstream, head: ReplyHead, words: Translation, reply: Reply, meter: Meter
+    ) -> None:
         reply.feed_from(upstream)
         streamed = head.length is None and head.header(b"content-type").startswith(EVENTS)
         pieces = Events(words, reply) if streamed else Pieces(words, reply)
         try:
-            await upstream.relay(pieces)
+            await upstream.relay(Metered(meter, pieces))
         except UpstreamError as error:
             self.counters.cut()
             log.warning("a reply of %s broke off: %s", upstream.address, error)

@@ -8,7 +8,9 @@ from typing import Protocol
 
 from aiohttp import web
 
+from lorikeet.gateway.accesslog import AccessLog
 from lorikeet.gateway.admin import admin_app
+from lorikeet.gateway.admission import Admission
 from lorikeet.gateway.answers import Answers
 from lorikeet.gateway.catalog import Catalog
 from lorikeet.gateway.cold import Cold
@@ -43,6 +45,7 @@ class Gateway:
         limits: Limits,
         loop: asyncio.AbstractEventLoop,
         keys: Keys | None = None,
+        access_log: AccessLog | None = None,
     ) -> None:
         self.counters = Counters()
         self._pool = Pool(limits, loop)
@@ -52,9 +55,24 @@ class Gateway:
         self._feeds: Sequence[Synced] = ()
         self._good_anyway: Callable[[], bool] = lambda: False
         self.cold = Cold(catalog, limits, loop)
-        answers = Answers(catalog, Models(catalog), self.keys, self.cold, forwarder, self.counters, self.ready)
-        self._server = WireServer(answers.answer, limits, loop, self.counters.answered)
+        self.admission = Admission(picker, limits, loop)
+        catalog.listeners.append(self.admission.call_all)
+        self.answers = Answers(
+            catalog,
+            Models(catalog),
+            self.keys,
+            self.cold,
+            self.admission,
+            forwarder,
+            self.counters,
+            access_log or AccessLog(),
+            loop.time,
+            self.ready,
+        )
+        self._server = WireServer(self.answers.answer, limits, loop, self.counters.answered)
         self.counters.count_models(lambda: catalog.size)
+        self.counters.count_waiting("place", lambda: self.admission.waiting)
+        self.counters.count_waiting("model", lambda: self.cold.waiting)
 
     def follow(self, feeds: Sequence[Synced], good_anyway: Callable[[], bool] = lambda: False) -> None:
         """Be ready once all of these are whole, or the table is good without them."""

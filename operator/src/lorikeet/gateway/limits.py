@@ -38,6 +38,13 @@ class Limits:
     """A spare connection to an engine: uvicorn closes its side after 5 s, and we must be first."""
     upstream_spare: int = 256
     """Spare connections kept to one engine."""
+    replica_requests: int = 256
+    """Requests that one replica works at together, where its server does not say (spec.engine.maxNumSeqs)."""
+    gateways: int = 1
+    """Gateway processes that share the replicas."""
+    queue_length: int = 256
+    """Requests of one tenant that may wait for a place at a server's replicas."""
+    queue_seconds: float = 30.0
     cold_seconds: float = 20.0
     """How long a request waits for a model that is being loaded."""
     cold_waiting: int = 1000

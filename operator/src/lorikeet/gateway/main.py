@@ -14,6 +14,7 @@ from pathlib import Path
 import uvloop
 
 from lorikeet.api.ref import Ref
+from lorikeet.gateway.accesslog import AccessLog
 from lorikeet.gateway.catalog import Catalog
 from lorikeet.gateway.feed import Feed
 from lorikeet.gateway.gateway import Gateway, serve_admin
@@ -53,7 +54,8 @@ async def run(settings: Settings, root_key: bytes, kubeconfig: Path | None = Non
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     catalog, keys = Catalog(), Keys(root_key, open=settings.open)
-    gateway = Gateway(catalog, root_key, Limits(), loop, keys)
+    limits = Limits(gateways=settings.gateways)
+    gateway = Gateway(catalog, root_key, limits, loop, keys, AccessLog(settings.access_log))
     async with await Kube.connect(kubeconfig) as kube, asyncio.TaskGroup() as group:
         feeds = make_feeds(kube, catalog, settings.namespaces)
         key_feeds = [] if settings.open else make_key_feeds(kube, keys, settings)

@@ -42,6 +42,7 @@ class ServerRow:
     gpu: int = 0  # adapters in one batch; 0: not said
     memory: int = 0  # adapters in a replica's memory
     replicas: int = 0
+    seqs: int = 0  # requests that a replica works at together; 0: not said
 
     @property
     def coming(self) -> bool:
@@ -77,6 +78,7 @@ class ServerRow:
             status.slots.gpu,
             status.slots.memory,
             max(status.replicas, len(status.endpoints)),
+            ((body.get("spec") or {}).get("engine") or {}).get("maxNumSeqs") or 0,
         )
 
     @classmethod

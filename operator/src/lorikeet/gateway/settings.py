@@ -28,6 +28,10 @@ class Settings:
     """LORIKEET_STATE_DIR: a folder for the last good table, which outlives this process. Empty: none is kept."""
     auth: str = KEYS
     """LORIKEET_AUTH: `keys`, or `none` where the network alone says who may ask."""
+    access_log: float = 0.01
+    """LORIKEET_ACCESS_LOG: the share of requests that went well and have a line in the log, from 0 to 1."""
+    gateways: int = 1
+    """LORIKEET_GATEWAYS: gateway processes that share the replicas."""
     key_secrets: tuple[str, ...] = ()
     """LORIKEET_KEY_SECRETS, with commas: the Secrets of API keys in LORIKEET_NAMESPACE, which is ours."""
     namespace: str = ""
@@ -55,6 +59,8 @@ class Settings:
             linger_seconds=_number(environment, "LORIKEET_LINGER_SECONDS", cls.linger_seconds),
             grace_seconds=_number(environment, "LORIKEET_GRACE_SECONDS", cls.grace_seconds),
             auth=auth,
+            access_log=min(_number(environment, "LORIKEET_ACCESS_LOG", cls.access_log), 1.0),
+            gateways=max(int(_number(environment, "LORIKEET_GATEWAYS", cls.gateways)), 1),
             key_secrets=secrets,
             namespace=environment.get("LORIKEET_NAMESPACE", ""),
             state=Path(folder) if (folder := environment.get("LORIKEET_STATE_DIR")) else None,

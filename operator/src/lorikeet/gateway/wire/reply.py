@@ -31,6 +31,8 @@ class Reply:
         self._chunked = False
         self._flow: Flow | None = None
         self._full = False
+        self.also: Headers = []
+        """Headers of every answer to this request, also of an error."""
         self.keep_alive = keep_alive
         """Whether the connection can take another request after this."""
         self.status = 0
@@ -53,6 +55,7 @@ class Reply:
         framing = b"transfer-encoding: chunked" if length is None else b"content-length: %d" % length
         lines = [b"HTTP/1.1 %d %b" % (status, _phrase(status)), framing, b"x-request-id: " + self.request_id]
         lines += [b"%b: %b" % header for header in headers]
+        lines += [b"%b: %b" % header for header in self.also]
         if not self.keep_alive:
             lines.append(b"connection: close")
         self._transport.write(b"\r\n".join(lines) + b"\r\n\r\n")
