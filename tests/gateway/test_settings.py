@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lorikeet.gateway.settings import Settings
+from lorikeet.gateway.settings import MOST_WORKERS, Settings, usable_cores
 
 KEY = {"LORIKEET_ROOT_KEY_FILE": "/etc/key", "LORIKEET_AUTH": "none"}
 KEYS = {"LORIKEET_ROOT_KEY_FILE": "/etc/key", "LORIKEET_KEY_SECRETS": "b, a", "LORIKEET_NAMESPACE": "ns"}
@@ -26,6 +26,13 @@ def test_without_keys_it_listens_to_this_machine_alone_unless_that_is_what_is_sa
     assert Settings.from_environment({**bare, "LORIKEET_HOST": "127.0.0.1"}).open
     keyed = Settings.from_environment(KEYS)
     assert (keyed.open, keyed.key_secrets, keyed.namespace) == (False, ("a", "b"), "ns")
+
+
+def test_workers_are_as_many_as_is_said_or_as_cores_may_be_used() -> None:
+    assert Settings.from_environment({**KEY, "LORIKEET_WORKERS": "auto"}).workers == usable_cores() <= MOST_WORKERS
+    assert Settings.from_environment(KEY).workers == 1
+    assert Settings.from_environment({**KEY, "LORIKEET_WORKERS": "7"}).workers == 7
+    assert Settings.from_environment({**KEY, "LORIKEET_WORKERS": "0"}).workers == 1
 
 
 def test_the_table_is_kept_where_a_folder_is_given() -> None:

@@ -50,7 +50,7 @@ def test_a_restored_table_routes_as_the_one_that_was_written(catalog: Catalog, c
         assert before is not None
         assert after is not None
         assert (after.targets, after.parent) == (before.targets, before.parent)
-        assert [target.headers for target in after.targets] == [target.headers for target in before.targets]
+        assert [target.lines for target in after.targets] == [target.lines for target in before.targets]
 
 
 @pytest.mark.parametrize("seconds", [GOOD_FOR, -GOOD_FOR])

@@ -158,7 +158,7 @@ def test_keys_are_live_by_watch_through_creation_rotation_revocation_and_an_outa
     (tmp_path / "key").write_text("k" * 64)
     own_api.apply(thing("ModelServer", "qwen", {"model": {"uri": "image:///models/tiny"}}))
     set_status(own_api, "modelserver", "qwen", {"modelName": "base", "endpoints": [endpoint(engine)]})
-    keyed = {"LORIKEET_NAMESPACE": "default", "LORIKEET_KEY_SECRETS": "lorikeet-api-keys"}
+    keyed = {"LORIKEET_NAMESPACE": "default", "LORIKEET_KEY_SECRETS": "lorikeet-api-keys", "LORIKEET_WORKERS": "2"}
     gateway = Gateway(own_api.kubeconfig, tmp_path / "key", **keyed)
     try:
         wait_for(gateway.ready)

@@ -49,8 +49,10 @@ class AccessLog:
 
     def tell(self, status: int, complete: bool, entry: Callable[[], Entry]) -> None:
         """Perhaps write the line."""
-        well = complete and status < 500
-        if (well and not self._chance() < self._share) or self._lines.level < 1:
+        if complete and status < 500 and self._chance() >= self._share:
+            return
+        self._lines.refill()
+        if self._lines.level < 1:
             return
         self._lines.take(1)
         log.info("%s", orjson.dumps(entry()).decode())

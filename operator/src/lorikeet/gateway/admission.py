@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 from lorikeet.api.ref import Ref
 from lorikeet.gateway.callers import Caller, Tenant
@@ -16,7 +16,7 @@ from lorikeet.gateway.fairness import Lines, Waiter
 from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.openai import ApiError
 from lorikeet.gateway.pick import PROMPT_UNIT, Picker
-from lorikeet.gateway.quota import Quota, headers
+from lorikeet.gateway.quota import Quota
 
 BYTES_A_TOKEN = 4
 """Of a prompt, before the engine has counted."""
@@ -24,7 +24,7 @@ BYTES_A_TOKEN = 4
 
 @dataclass(slots=True)
 class Pass:
-    """One request that was let in."""
+    """One request that was let in, until the block ends."""
 
     caller: Caller
     size: int
@@ -33,10 +33,6 @@ class Pass:
     _guess: float = 0.0
     _settled: bool = False
 
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """What is left to the caller."""
-        return headers(self.quotas) if self.quotas else []
-
     def used(self, tokens: int) -> None:
         """The request's tokens, now that they were counted."""
         if self._settled:
@@ -44,6 +40,17 @@ class Pass:
         self._settled = True
         for quota in self.quotas:
             quota.spend(tokens - self._guess)
+
+    def __enter__(self) -> Self:
+        self._guess = self.size / BYTES_A_TOKEN
+        for quota in self.quotas:
+            quota.start(self._guess)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.used(0)  # no engine counted: it cost nothing
+        for quota in self.quotas:
+            quota.end()
 
 
 class Admission:
@@ -60,43 +67,32 @@ class Admission:
         """How many requests wait for a place."""
         return sum(len(lines) for lines in self._lines.values())
 
-    @contextmanager
-    def enter(self, caller: Caller, size: int) -> Iterator[Pass]:
-        """Let in a request with a body of `size` bytes for as long as the block lasts. Raises ApiError (429)."""
-        quotas = self._of(caller)
+    def enter(self, caller: Caller, quotas: list[Quota], size: int) -> Pass:
+        """Let in a request with a body of `size` bytes. Raises ApiError (429)."""
         for quota in quotas:
             seconds, limit = quota.wait()
             if seconds > 0:
-                raise too_many(f"the limit of {limit} is reached", seconds, headers(quotas))
-        guess = size / BYTES_A_TOKEN
-        for quota in quotas:
-            quota.start(guess)
-        admitted = Pass(caller, size, quotas, _guess=guess)
-        try:
-            yield admitted
-        finally:
-            admitted.used(0)  # no engine counted: it cost nothing
-            for quota in quotas:
-                quota.end()
+                raise too_many(f"the limit of {limit} is reached", seconds)
+        return Pass(caller, size, quotas)
 
-    @asynccontextmanager
-    async def place(self, admitted: Pass, route: Route, meant: Callable[[], Route]) -> AsyncIterator[bool]:
-        """A place at one of the route's replicas; waits for its turn if all are full. Raises ApiError (429).
-
-        `meant` is the route by the table of the moment: who waits may find new replicas in it. Gives whether it waited.
-        """
+    def free(self, route: Route) -> bool:
+        """Whether one of the route's replicas has a place, and nobody waits for it. If not, `wait` for one's turn."""
         server = route.targets[0].server
-        if waited := bool(self._lines.get(server)) or not self._fits(route, server):
-            began = self._loop.time()
-            await self._wait(admitted, meant, server)
-            admitted.queued = self._loop.time() - began
-        try:
-            yield waited
-        finally:
-            self.call(server)
+        return not (self._lines and self._lines.get(server)) and self._fits(route, server)
+
+    async def wait(self, admitted: Pass, route: Route, meant: Callable[[], Route]) -> None:
+        """Until one's turn has come. Raises ApiError (429).
+
+        `meant` is the route by the table of the moment: who waits may find new replicas in it.
+        """
+        began = self._loop.time()
+        await self._wait(admitted, meant, route.targets[0].server)
+        admitted.queued = self._loop.time() - began
 
     def call(self, server: Ref) -> None:
         """Places may be free: call whose turn it is."""
+        if not self._lines:
+            return
         lines = self._lines.get(server)
         while lines and (waiter := lines.next()) is not None:
             self._called[server] += 1
@@ -153,20 +149,23 @@ class Admission:
         whole = seqs or self._limits.replica_requests
         return whole if self._limits.gateways == 1 else math.ceil(whole * 1.5 / self._limits.gateways)
 
-    def _of(self, caller: Caller) -> list[Quota]:
-        found = []
+    def quotas(self, caller: Caller) -> list[Quota]:
+        """What bounds a caller."""
+        found: list[Quota] = []
         tenant = caller.tenant
+        if not (caller.bounded or tenant.bounded):
+            return found
         for kind, name, limits in (("key", caller.id, caller.limits), ("tenant", tenant.name, tenant.limits)):
             if limits.bounded:
                 quota = self._quotas.get((kind, name))
-                if quota is None or quota.limits != limits:
+                if quota is None or (quota.limits is not limits and quota.limits != limits):
                     quota = self._quotas[kind, name] = Quota(limits, self._loop.time)
                 found.append(quota)
         return found
 
 
-def too_many(why: str, seconds: float, told: Sequence[tuple[bytes, bytes]] = ()) -> ApiError:
+def too_many(why: str, seconds: float) -> ApiError:
     """The error for one request more than may be now."""
     wait = max(1, math.ceil(seconds))
     message = f"{why}; try again in {wait} s"
-    return ApiError(429, message, code="rate_limit_exceeded", retry_after=wait, headers=told)
+    return ApiError(429, message, code="rate_limit_exceeded", retry_after=wait)

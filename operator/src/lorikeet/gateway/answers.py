@@ -19,6 +19,7 @@ from lorikeet.gateway.keys import Keys
 from lorikeet.gateway.meter import Meter
 from lorikeet.gateway.models import Models
 from lorikeet.gateway.openai import ApiError, no_route
+from lorikeet.gateway.quota import headers
 from lorikeet.gateway.rows import Row
 from lorikeet.gateway.wire.reply import Reply
 from lorikeet.gateway.wire.request import Request
@@ -87,18 +88,25 @@ class Answers:
                 raise no_route()
 
     async def _infer(self, caller: Caller, ask: Ask, reply: Reply) -> None:
-        with self.admission.enter(caller, len(ask.body.body)) as admitted:
-            reply.also = admitted.headers()
+        quotas = self.admission.quotas(caller)
+        try:
+            admission = self.admission.enter(caller, quotas, len(ask.body.body))
+        finally:  # also told to who is refused
+            reply.also = headers(quotas) if quotas else b""
+        with admission as admitted:
 
             def meant() -> Route:
                 return self._meant(ask.body, caller)
 
             route = await self.cold.route(ask.body.model, meant)
-            async with self.admission.place(admitted, route, meant) as waited:
-                if waited:
-                    self.counters.queued(caller.tenant.name, admitted.queued)
-                    route = await self.cold.route(ask.body.model, meant)
+            if not self.admission.free(route):
+                await self.admission.wait(admitted, route, meant)
+                self.counters.queued(caller.tenant.name, admitted.queued)
+                route = await self.cold.route(ask.body.model, meant)
+            try:
                 await self._forward(admitted, ask, route, reply)
+            finally:
+                self.admission.call(route.targets[0].server)
 
     async def _forward(self, admitted: Pass, ask: Ask, route: Route, reply: Reply) -> None:
         model, caller = route.label, admitted.caller

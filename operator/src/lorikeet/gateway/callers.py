@@ -21,6 +21,11 @@ class Tenant:
     salt: str = ""
     """Keeps its prompts apart in engines' prefix caches; empty: not kept apart."""
 
+    @property
+    def bounded(self) -> bool:
+        """Whether there is any limit."""
+        return self.limits is not NO_LIMITS and self.limits.bounded
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -32,6 +37,11 @@ class Caller:
     limits: KeyLimits = NO_LIMITS
     admin: bool = False
     until: float = float("inf")  # seconds since the epoch
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there is any limit."""
+        return self.limits is not NO_LIMITS and self.limits.bounded
 
     def may(self, route: Route, catalog: Catalog) -> bool:
         """Whether this object is one of the models that the key is for, under whatever name it was asked.

@@ -14,8 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from zlib import crc32
 
+import orjson
+
 from lorikeet.api.ref import Ref
 from lorikeet.gateway.rows import AdapterRow, Row, ServerRow
+from lorikeet.gateway.wire.reply import header_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,8 @@ class Target:
     gpu: int = 0  # slots for adapters on the GPU; 0: not said
     memory: int = 0
     seqs: int = 0  # requests that it works at together; 0: not said
-    headers: tuple[tuple[bytes, bytes], ...] = field(default=(), compare=False)  # who answers, for the client to see
+    name: bytes = field(default=b"", compare=False)  # `model` as JSON
+    lines: bytes = field(default=b"", compare=False)  # headers that say who answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +188,12 @@ def _target(server: ServerRow, pod: str, model: str, adapter: AdapterRow | None 
         server.gpu,
         server.memory,
         server.seqs,
-        _headers(pod, model, adapter),
+        orjson.dumps(model),
+        _lines(pod, model, adapter),
     )
 
 
-def _headers(pod: str, model: str, adapter: AdapterRow | None) -> tuple[tuple[bytes, bytes], ...]:
+def _lines(pod: str, model: str, adapter: AdapterRow | None) -> bytes:
     """Which replica answers and, for an adapter, which object in which version: facts of status, none of the client."""
     said = {"x-lorikeet-replica": pod}
     if adapter is not None:
@@ -196,7 +201,7 @@ def _headers(pod: str, model: str, adapter: AdapterRow | None) -> tuple[tuple[by
         said["x-lorikeet-digest"] = model.rpartition("@")[2]
         if revision := adapter.revisions.get(model):
             said["x-lorikeet-revision"] = revision
-    return tuple((name.encode(), value.encode()) for name, value in said.items())
+    return header_lines((name.encode(), value.encode()) for name, value in said.items())
 
 
 def _spellings(row: Row) -> list[str]:

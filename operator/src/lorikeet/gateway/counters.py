@@ -15,7 +15,8 @@ class Counters:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._requests = Counter("lorikeet_gateway_requests", "Answers begun.", ["code"], registry=self._registry)
+        self._requests = Counts("lorikeet_gateway_requests", "Answers begun.", ["code"])
+        self._running = 0
         self._retries = Counter(
             "lorikeet_gateway_retries",
             "Replicas that failed before their first byte.",
@@ -35,15 +36,24 @@ class Counters:
         self._queued = Histograms("lorikeet_gateway_queue_seconds", "Waiting for a place at a replica.", ["tenant"])
         self._tokens = Counts("lorikeet_gateway_tokens", "Tokens, as engines count them.", ["model", "tenant", "way"])
         self._answers = Counts("lorikeet_gateway_answers", "Answers of replicas.", ["model", "replica", "code"])
-        for series in (self._seconds, self._first, self._gaps, self._queued, self._tokens, self._answers):
+        for series in (
+            self._requests,
+            self._seconds,
+            self._first,
+            self._gaps,
+            self._queued,
+            self._tokens,
+            self._answers,
+        ):
             self._registry.register(series)
         self._waiting = Gauge("lorikeet_gateway_waiting", "Requests that wait.", ["for"], registry=self._registry)
         self._in_flight = Gauge("lorikeet_gateway_in_flight", "Requests being answered.", registry=self._registry)
+        self._in_flight.set_function(lambda: self._running)
         self._models = Gauge("lorikeet_gateway_models", "Public names that are known.", registry=self._registry)
 
     def answered(self, status: int) -> None:
         """An answer with HTTP status `status` was begun."""
-        self._requests.labels(str(status)).inc()
+        self._requests.add(1, str(status))
 
     def retried(self, why: str) -> None:
         """A replica failed before its first byte; `why` is one word."""
@@ -63,11 +73,11 @@ class Counters:
 
     def entered(self) -> None:
         """A request came in."""
-        self._in_flight.inc()
+        self._running += 1
 
     def left(self) -> None:
         """A request is done, well or not."""
-        self._in_flight.dec()
+        self._running -= 1
 
     def gap(self, model: str) -> Callable[[float], None]:
         """To be told the seconds between two pieces of a stream."""

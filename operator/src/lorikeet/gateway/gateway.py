@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from aiohttp import web
@@ -87,9 +88,9 @@ class Gateway:
         """The table is whole, and nobody told us to stop."""
         return not self._server.closing and (self.synced or self._good_anyway())
 
-    async def listen(self, host: str, port: int) -> int:
-        """Serve clients; the bound port."""
-        return await self._server.listen(host, port)
+    async def listen(self, host: str, port: int, *, shared: bool = False) -> int:
+        """Serve clients; the bound port. `shared`: with other processes that listen there."""
+        return await self._server.listen(host, port, shared=shared)
 
     async def drain(self, linger: float, grace: float) -> None:
         """Stop without failing anybody; see WireServer.drain."""
@@ -97,11 +98,14 @@ class Gateway:
         self._pool.close()
 
 
-async def serve_admin(gateway: Gateway, key_feeds: Sequence[KeyFeed], host: str, port: int) -> web.AppRunner:
-    """Serve the admin port; `cleanup` of what is returned ends it."""
+async def serve_admin(
+    gateway: Gateway, key_feeds: Sequence[KeyFeed], host: str, port: int, socket: Path | None = None
+) -> web.AppRunner:
+    """Serve the admin port, or the socket in place of it; `cleanup` of what is returned ends it."""
     app = admin_app(gateway.ready, gateway.counters)
     Control(gateway.keys, key_feeds).add_to(app)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, host, port).start()
+    site = web.UnixSite(runner, socket) if socket is not None else web.TCPSite(runner, host, port)
+    await site.start()
     return runner

@@ -55,3 +55,8 @@ class Limits:
     resets: int = 2
     """Of these, engines that went away after they had the whole request: perhaps it was the request."""
     retry_after: int = 1
+
+    @classmethod
+    def of(cls, gateways: int, part: int) -> Limits:
+        """Those of one of `part` workers, in one of several gateways with `gateways` workers together."""
+        return cls(gateways=gateways, bodies_bytes=cls.bodies_bytes // part, connections=cls.connections // part)

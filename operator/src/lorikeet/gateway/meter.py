@@ -55,9 +55,10 @@ class Meter:
 
     def _count(self, data: bytes) -> None:
         # A bare quote ends each of these words, so they are keys of the answer and never a piece of its content.
-        for found in _IN.finditer(data):
+        start = max(0, data.rfind(b'"usage"'))  # the last one counts: some streams count on in each event
+        if found := _IN.search(data, start):
             self.tokens_in = int(found[1])
-        for found in _OUT.finditer(data):
+        if found := _OUT.search(data, start):
             self.tokens_out = int(found[1])
 
 

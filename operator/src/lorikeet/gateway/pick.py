@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 from lorikeet.gateway.affinity import Affinity
 from lorikeet.gateway.catalog import Target
@@ -51,8 +50,8 @@ class Picker:
         the best guess. Ties go by `Target.turn`, which differs between adapters: an idle gateway keeps each adapter on
         one replica and spreads adapters over replicas.
         """
-        if not targets:
-            return None
+        if len(targets) < 2:
+            return targets[0] if targets and not tried else None
         place = self._affinity.place(targets[0].model, prefix)
         some = [target for target in self._some(targets, place) if target not in tried]
         left = some or [target for target in targets if target not in tried]
@@ -71,21 +70,25 @@ class Picker:
         """How many of ours are at `address`."""
         return self._requests.get(address, 0)
 
-    @contextmanager
-    def in_flight(self, target: Target, size: int = 0, prefix: int = 0) -> Iterator[None]:
+    def in_flight(self, target: Target, size: int = 0, prefix: int = 0) -> InFlight:
         """One request at `target`, for as long as the block lasts."""
-        address, work = target.address, 1 + size / PROMPT_UNIT
+        return InFlight(self, target, 1 + size / PROMPT_UNIT, prefix)
+
+    def begin(self, target: Target, work: float, prefix: int) -> None:
+        """One request more at `target`."""
+        address = target.address
         self._residency.used(target)
         self._affinity.read(target.model, prefix, address)
         self._work[address] += work
         self._requests[address] += 1
-        try:
-            yield
-        finally:
-            self._work[address] -= work
-            self._requests[address] -= 1
-            if not self._requests[address]:
-                del self._work[address], self._requests[address]
+
+    def end(self, target: Target, work: float) -> None:
+        """One request less."""
+        address = target.address
+        self._work[address] -= work
+        self._requests[address] -= 1
+        if not self._requests[address]:
+            del self._work[address], self._requests[address]
 
     def _some(self, targets: Sequence[Target], place: str | None) -> Sequence[Target]:
         number = len(targets)
@@ -100,3 +103,18 @@ class Picker:
         doubted = bool(self._doubts) and self._doubts.get(target, 0.0) > now
         cost = self._work.get(target.address, 0.0) + size / PROMPT_UNIT + FETCH[self._residency.of(target)]
         return doubted or self.outliers.out(target.address), cost, target.turn, target.pod
+
+
+class InFlight:
+    """A block in which one request is at a replica."""
+
+    __slots__ = ("_picker", "_prefix", "_target", "_work")
+
+    def __init__(self, picker: Picker, target: Target, work: float, prefix: int) -> None:
+        self._picker, self._target, self._work, self._prefix = picker, target, work, prefix
+
+    def __enter__(self) -> None:
+        self._picker.begin(self._target, self._work, self._prefix)
+
+    def __exit__(self, *_: object) -> None:
+        self._picker.end(self._target, self._work)

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 from lorikeet.api.apikeys import KeyLimits
 
 MINUTE = 60.0
+LINES = b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %.3fs\r\n"
 
 
 class Bucket:
-    """Holds up to `size`, refilled by `rate` a second. May be overdrawn: nothing is there until that is paid."""
+    """Holds up to `size`, refilled by `rate` a second. May be overdrawn: nothing is there until that is paid.
+
+    `level` is what was there at the last `refill`, less what was taken since.
+    """
+
+    __slots__ = ("_at", "_clock", "_rate", "level", "size")
 
     def __init__(self, size: float, rate: float, clock: Callable[[], float]) -> None:
         self.size, self._rate, self._clock = size, rate, clock
-        self._level, self._at = size, clock()
+        self.level, self._at = size, clock()
 
-    @property
-    def level(self) -> float:
-        """What is there now."""
+    def refill(self) -> None:
+        """Until now."""
         now = self._clock()
-        self._level, self._at = min(self.size, self._level + (now - self._at) * self._rate), now
-        return self._level
+        self.level = min(self.size, self.level + (now - self._at) * self._rate)
+        self._at = now
 
     def take(self, amount: float) -> None:
         """Use up `amount`, whether it is there or not; a negative amount is given back."""
-        self._level = min(self.size, self.level - amount)
+        self.level = min(self.size, self.level - amount)
 
     def seconds_until(self, level: float) -> float:
-        """Until there is so much."""
+        """From the last refill until there is so much."""
         return max(0.0, (min(level, self.size) - self.level) / self._rate)
 
 
@@ -39,6 +43,7 @@ class Quota:
     def __init__(self, limits: KeyLimits, clock: Callable[[], float]) -> None:
         self.limits = limits
         self.running = 0
+        self._most = limits.concurrency
         rate, tokens = limits.requests_per_second, limits.tokens_per_minute
         # A second's worth at once, and never less than one request.
         self.requests = Bucket(max(rate, 1.0), rate, clock) if rate else None
@@ -46,15 +51,15 @@ class Quota:
 
     def wait(self) -> tuple[float, str]:
         """Seconds until one more request may come, and which limit says so; 0: now."""
-        if self.limits.concurrency and self.running >= self.limits.concurrency:
+        if self._most and self.running >= self._most:
             return 1.0, "requests at once"
-        waits = [(0.0, "")]
-        if self.requests is not None:
-            waits.append((self.requests.seconds_until(1.0), "requests a second"))
-        if self.tokens is not None:
-            waits.append((self.tokens.seconds_until(1.0), "tokens a minute"))
-        seconds, limit = max(waits)
-        return seconds, limit if seconds else ""
+        wait, why = 0.0, ""
+        for bucket, limit in ((self.requests, "requests a second"), (self.tokens, "tokens a minute")):
+            if bucket is not None:
+                bucket.refill()
+                if bucket.level < 1.0 and (seconds := bucket.seconds_until(1.0)) > wait:
+                    wait, why = seconds, limit
+        return wait, why
 
     def start(self, tokens: float) -> None:
         """One more request, whose prompt may have so many tokens."""
@@ -73,18 +78,17 @@ class Quota:
         self.running -= 1
 
 
-def headers(quotas: list[Quota]) -> list[tuple[bytes, bytes]]:
-    """OpenAI's x-ratelimit headers: of each kind the bucket with the least left."""
-    told: list[tuple[bytes, bytes]] = []
+def headers(quotas: list[Quota]) -> bytes:
+    """OpenAI's x-ratelimit headers as they are sent: of each kind the bucket with the least left."""
+    told = b""
     for kind, buckets in (
         (b"requests", [quota.requests for quota in quotas if quota.requests is not None]),
         (b"tokens", [quota.tokens for quota in quotas if quota.tokens is not None]),
     ):
         if buckets:
-            least = min(buckets, key=lambda bucket: bucket.level)
-            told += [
-                (b"x-ratelimit-limit-" + kind, b"%d" % least.size),
-                (b"x-ratelimit-remaining-" + kind, b"%d" % max(0, math.floor(least.level))),
-                (b"x-ratelimit-reset-" + kind, b"%.3fs" % least.seconds_until(least.size)),
-            ]
+            least = buckets[0]
+            for bucket in buckets:
+                least = bucket if bucket.level < least.level else least
+            reset = least.seconds_until(least.size)
+            told += LINES % (kind, least.size, kind, max(0.0, least.level), kind, reset)
     return told

@@ -9,10 +9,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 _KEY = b'"model"'
 _LONGER_KEY = b'\\"model"'
 _ERROR_EVENT = b'data: {"error"'
+
+
+@lru_cache(4096)
+def renaming(engine: bytes, client: bytes) -> Renaming:
+    """The same one for the same names."""
+    return Renaming(engine, client)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,20 +28,20 @@ class Renaming:
 
     engine: bytes
     client: bytes
-    _spellings: tuple[tuple[bytes, bytes], ...] = field(init=False)
+    longest: int = field(init=False, default=0)
+    """Bytes of the longest thing that is exchanged; 0 where nothing is."""
+    _spellings: tuple[tuple[bytes, bytes], ...] = field(init=False, default=())
 
     whole = False
     """A long answer may be translated in pieces."""
 
     def __post_init__(self) -> None:
+        if self.engine == self.client:
+            return
         gaps = (b":", b": ")  # pydantic's, and json's
         pairs = tuple((_KEY + gap + self.engine, _KEY + gap + self.client) for gap in gaps)
-        object.__setattr__(self, "_spellings", () if self.engine == self.client else pairs)
-
-    @property
-    def longest(self) -> int:
-        """Bytes of the longest thing that is exchanged; 0 where nothing is."""
-        return max((len(old) for old, _ in self._spellings), default=0)
+        object.__setattr__(self, "_spellings", pairs)
+        object.__setattr__(self, "longest", len(pairs[-1][0]))
 
     def of(self, data: bytes) -> bytes:
         """A whole answer, or whole events."""
@@ -54,7 +61,7 @@ class Renaming:
 
     def held(self, data: bytes) -> int:
         """How many of the last bytes may be the beginning of what is exchanged, and must wait for the next piece."""
-        if data.endswith((b"\n", *(old for old, _ in self._spellings))):  # an event's end is in no name
+        if data[-1:] == b"\n" or any(data.endswith(old) for old, _ in self._spellings):  # no name has a line's end
             return 0
         place = len(data) - self.longest
         while (place := data.find(b'"', max(place + 1, 0))) >= 0:

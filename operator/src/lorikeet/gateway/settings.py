@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+MOST_WORKERS = 4
+"""A core serves thousands of requests a second; a node with a hundred cores has other uses for them."""
+CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 KEYS, NONE = "keys", "none"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -30,6 +35,14 @@ class Settings:
     """LORIKEET_AUTH: `keys`, or `none` where the network alone says who may ask."""
     access_log: float = 0.01
     """LORIKEET_ACCESS_LOG: the share of requests that went well and have a line in the log, from 0 to 1."""
+    workers: int = 1
+    """LORIKEET_WORKERS: processes of this gateway; `auto`: one for each core that it may use, and 4 at most."""
+    worker: int = 0
+    """LORIKEET_WORKER: which of them this is; the first one keeps the table on disk."""
+    part: int = 1
+    """LORIKEET_PART: workers that share this gateway's memory and clients."""
+    admin_socket: Path | None = None
+    """LORIKEET_ADMIN_SOCKET: where a worker's admin listens in place of the port."""
     gateways: int = 1
     """LORIKEET_GATEWAYS: gateway processes that share the replicas."""
     key_secrets: tuple[str, ...] = ()
@@ -60,11 +73,32 @@ class Settings:
             grace_seconds=_number(environment, "LORIKEET_GRACE_SECONDS", cls.grace_seconds),
             auth=auth,
             access_log=min(_number(environment, "LORIKEET_ACCESS_LOG", cls.access_log), 1.0),
+            workers=_workers(environment),
+            part=max(int(_number(environment, "LORIKEET_PART", cls.part)), 1),
+            worker=int(_number(environment, "LORIKEET_WORKER", 0)),
+            admin_socket=Path(socket) if (socket := environment.get("LORIKEET_ADMIN_SOCKET")) else None,
             gateways=max(int(_number(environment, "LORIKEET_GATEWAYS", cls.gateways)), 1),
             key_secrets=secrets,
             namespace=environment.get("LORIKEET_NAMESPACE", ""),
             state=Path(folder) if (folder := environment.get("LORIKEET_STATE_DIR")) else None,
         )
+
+
+def _workers(environment: Mapping[str, str]) -> int:
+    if environment.get("LORIKEET_WORKERS") == "auto":
+        return usable_cores()
+    return max(int(_number(environment, "LORIKEET_WORKERS", Settings.workers)), 1)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: by its affinity, and by its cgroup's quota where it has one."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = CPU_MAX.read_text().split()
+        cores = min(cores, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):  # no cgroup v2, or `max`
+        pass
+    return max(1, min(cores, MOST_WORKERS))
 
 
 def _check_keys(auth: str, secrets: tuple[str, ...], host: str, environment: Mapping[str, str]) -> None:

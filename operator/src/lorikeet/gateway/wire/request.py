@@ -19,7 +19,7 @@ Headers = list[tuple[bytes, bytes]]
 ONCE = (b"host", b"authorization", b"x-api-key", b"content-type", b"expect")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen ones cost a microsecond for each request
 class Request:
     """A whole request. Header names are in lower case."""
 
@@ -139,14 +139,13 @@ class RequestReader:
 
     def _check(self, headers: dict[bytes, bytes]) -> None:
         """Refuse what llhttp accepts and this gateway does not."""
-        names = [name for name, _ in self._headers]
         if self._parser.get_http_version() != "1.1":
             self._refuse(505, "only HTTP/1.1 is served")
-        elif len(names) > self._limits.headers:
+        elif len(self._headers) > self._limits.headers:
             self._refuse(431, f"the request has more than {self._limits.headers} headers")
         elif b"host" not in headers:
             self._refuse(400, "the Host header is missing")
-        elif twice := next((name for name in ONCE if names.count(name) > 1), None):
+        elif len(headers) < len(self._headers) and (twice := self._twice()):
             self._refuse(400, f"the header {twice.decode()} is given twice")
         elif b"upgrade" in headers or self._parser.get_method() == b"CONNECT":
             self._refuse(400, "protocol upgrades are not served")
@@ -158,6 +157,10 @@ class RequestReader:
             self._too_large()
         else:
             self.awaits_continue = b"expect" in headers
+
+    def _twice(self) -> bytes | None:
+        names = [name for name, _ in self._headers]
+        return next((name for name in ONCE if names.count(name) > 1), None)
 
     def _too_large(self) -> None:
         self._refuse(413, f"the body has more than {self._limits.body_bytes} bytes")

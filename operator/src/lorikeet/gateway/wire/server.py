@@ -33,9 +33,11 @@ class WireServer:
         self.request_id = RequestIds().next
         self.room = Room(limits.bodies_bytes)
 
-    async def listen(self, host: str, port: int) -> int:
-        """Accept clients; the port that was bound (another than 0)."""
-        self._listener = await self._loop.create_server(self._connection, host, port, backlog=1024)
+    async def listen(self, host: str, port: int, *, shared: bool = False) -> int:
+        """Accept clients; the port that was bound (another than 0). `shared`: with other processes."""
+        self._listener = await self._loop.create_server(
+            self._connection, host, port, backlog=1024, reuse_port=shared or None
+        )
         bound: int = self._listener.sockets[0].getsockname()[1]
         return bound
 
