@@ -103,6 +103,20 @@ class Forwarder:
                 return
         raise error or not_ready(asked.model, "could not be answered by any replica", self.limits.retry_after)
 
+    async def touch(self, path: bytes, target: Target, body: bytes) -> int:
+        """Ask one replica, and no other, something short; the reply's status. Raises Passed, UpstreamError."""
+        asked = body % target.name
+        ask = Ask(path, Asked(target.model, asked, 0, 0), b"*/*")
+        try:
+            upstream, head = await self._ask(target.address, [self._head(ask, len(asked), target), asked])
+        except Unconnected as error:
+            raise Passed("unreachable") from error
+        try:
+            await upstream.read(self.limits.held_bytes)
+        finally:
+            self.pool.give_back(upstream)
+        return head.status
+
     async def _through(
         self, target: Target, message: list[bytes], words: Translation, reply: Reply, meter: Meter
     ) -> None:

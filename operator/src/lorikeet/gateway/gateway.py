@@ -25,6 +25,7 @@ from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.models import Models
 from lorikeet.gateway.outliers import Outliers
 from lorikeet.gateway.pick import Picker
+from lorikeet.gateway.warmup import Warmup
 from lorikeet.gateway.wire.pool import Pool
 from lorikeet.gateway.wire.server import WireServer
 
@@ -56,6 +57,7 @@ class Gateway:
         self._feeds: Sequence[Synced] = ()
         self._good_anyway: Callable[[], bool] = lambda: False
         self.cold = Cold(catalog, limits, loop)
+        self.warmup = Warmup(catalog, forwarder)
         self.admission = Admission(picker, limits, loop)
         catalog.listeners.append(self.admission.call_all)
         self.answers = Answers(
@@ -103,7 +105,7 @@ async def serve_admin(
 ) -> web.AppRunner:
     """Serve the admin port, or the socket in place of it; `cleanup` of what is returned ends it."""
     app = admin_app(gateway.ready, gateway.counters)
-    Control(gateway.keys, key_feeds).add_to(app)
+    Control(gateway.keys, key_feeds, gateway.warmup).add_to(app)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.UnixSite(runner, socket) if socket is not None else web.TCPSite(runner, host, port)
