@@ -244,6 +244,14 @@ async def test_nothing_but_the_probes_is_answered_without_a_key(locked: Any) -> 
     assert locked.engine.heard == []
 
 
+async def test_a_large_body_is_not_read_without_a_key(locked: Any) -> None:
+    head = b"POST /v1/completions HTTP/1.1\r\nHost: gw\r\nContent-Length: 5000000\r\n%b\r\n"
+    for key, answer in ((b"", b"HTTP/1.1 401 "), (b"X-API-Key: sk-wrong\r\n", b"HTTP/1.1 401 ")):
+        assert (await locked.client.raw(head % key + b" " * 20_000)).startswith(answer)
+    whole = json.dumps({"model": "sql", "prompt": "x" * 20_000}).encode()
+    assert (await locked.client.post(whole, headers=f"x-api-key: {MINE}\r\n")).status == 200
+
+
 async def test_a_key_opens_its_models_and_of_others_does_not_even_show_the_names(locked: Any) -> None:
     mine = f"x-api-key: {MINE}\r\n"
     assert (await locked.client.ask("sql", headers=mine)).status == 200

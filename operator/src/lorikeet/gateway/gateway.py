@@ -27,6 +27,7 @@ from lorikeet.gateway.outliers import Outliers
 from lorikeet.gateway.pick import Picker
 from lorikeet.gateway.warmup import Warmup
 from lorikeet.gateway.wire.pool import Pool
+from lorikeet.gateway.wire.request import Headers
 from lorikeet.gateway.wire.server import WireServer
 
 
@@ -72,10 +73,13 @@ class Gateway:
             loop.time,
             self.ready,
         )
-        self._server = WireServer(self.answers.answer, limits, loop, self.counters.answered)
+        self._server = WireServer(self.answers.answer, limits, loop, self.counters.answered, self._known)
         self.counters.count_models(lambda: catalog.size)
         self.counters.count_waiting("place", lambda: self.admission.waiting)
         self.counters.count_waiting("model", lambda: self.cold.waiting)
+
+    def _known(self, headers: Headers) -> None:
+        self.answers.keys.who(headers)
 
     def follow(self, feeds: Sequence[Synced], good_anyway: Callable[[], bool] = lambda: False) -> None:
         """Be ready once all of these are whole, or the table is good without them."""

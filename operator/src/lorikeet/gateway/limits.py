@@ -14,7 +14,9 @@ class Limits:
     headers: int = 100
     body_bytes: int = 8 * 1024 * 1024
     bodies_bytes: int = 128 * 1024 * 1024
-    """Bodies of all requests that are being read or answered."""
+    """Bodies of all requests that are being read or answered, not counting the first `small_bytes` of each."""
+    small_bytes: int = 16 * 1024
+    """Of each body, always taken: large ones cannot keep small ones out. The sender of a larger one is known first."""
     connections: int = 8192
     """Clients at once."""
     request_seconds: float = 60.0

@@ -10,7 +10,7 @@ from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.openai import ApiError
 from lorikeet.gateway.wire.deadline import Deadline
 from lorikeet.gateway.wire.reply import Reply
-from lorikeet.gateway.wire.request import Request, RequestReader
+from lorikeet.gateway.wire.request import Headers, Request, RequestReader
 from lorikeet.gateway.wire.room import Room
 
 Handler = Callable[[Request, Reply], Awaitable[None]]
@@ -28,6 +28,7 @@ class Door(Protocol):
     def request_id(self) -> bytes: ...
     @property
     def room(self) -> Room: ...
+    def gate(self, headers: Headers) -> object: ...
 
 
 class ClientConnection(asyncio.Protocol):
@@ -35,7 +36,7 @@ class ClientConnection(asyncio.Protocol):
 
     def __init__(self, door: Door, handler: Handler, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         self._door, self._handler, self._limits, self._loop = door, handler, limits, loop
-        self._reader = RequestReader(limits, door.room)
+        self._reader = RequestReader(limits, door.room, door.gate)
         self._deadline = Deadline(loop, self._expired)
         self._transport: asyncio.Transport
         self._reply: Reply | None = None

@@ -6,6 +6,7 @@ line ends, spaces before colons, unknown codings. What it accepts and we do not 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import httptools
@@ -15,6 +16,8 @@ from lorikeet.gateway.openai import ApiError
 from lorikeet.gateway.wire.room import Room
 
 Headers = list[tuple[bytes, bytes]]
+Gate = Callable[[Headers], object]
+"""Raises ApiError for a sender whose large body is not read."""
 
 ONCE = (b"host", b"authorization", b"x-api-key", b"content-type", b"expect")
 
@@ -32,8 +35,9 @@ class Request:
 class RequestReader:
     """Bytes in, requests out. The parser's callbacks are the `on_` methods."""
 
-    def __init__(self, limits: Limits, room: Room) -> None:
-        self._limits, self._room = limits, room
+    def __init__(self, limits: Limits, room: Room, gate: Gate) -> None:
+        self._limits, self._room, self._gate = limits, room, gate
+        self._taken = 0
         self._parser = httptools.HttpRequestParser(self)
         self._refusal: ApiError | None = None
         self._headers: Headers = []
@@ -75,8 +79,8 @@ class RequestReader:
 
     def close(self) -> None:
         """Nothing is held any longer."""
-        self._room.give_back(self._body_size)
-        self._body_size = 0
+        self._room.give_back(self._taken)
+        self._taken = self._body_size = 0
 
     def _broken(self, error: httptools.HttpParserError) -> None:
         if self._whole:
@@ -125,11 +129,26 @@ class RequestReader:
             return
         if self._body_size + len(body) > self._limits.body_bytes:
             self._too_large()
-        elif not self._room.take(len(body)):
+        elif not self._make_room(self._body_size + len(body) - self._limits.small_bytes):
             self._refuse(503, "too many requests are being read; try again", retry_after=self._limits.retry_after)
         else:
             self._body_size += len(body)
             self._body.append(body)
+
+    def _make_room(self, large: int) -> bool:
+        """Hold so many bytes of a body beyond the first ones. Before the first of them its sender must be known."""
+        if large <= 0:
+            return True
+        if not self._taken:
+            try:
+                self._gate(self._headers)
+            except ApiError as error:
+                self._refusal = error
+                return True
+        if not self._room.take(large - self._taken):
+            return False
+        self._taken = large
+        return True
 
     def on_message_complete(self) -> None:
         if self._whole:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.wire.client import ClientConnection, Handler
 from lorikeet.gateway.wire.ids import RequestIds
+from lorikeet.gateway.wire.request import Gate
 from lorikeet.gateway.wire.room import Room
 
 POLL_SECONDS = 0.05
@@ -22,6 +23,7 @@ class WireServer:
         limits: Limits,
         loop: asyncio.AbstractEventLoop,
         refused: Callable[[int], None] = lambda status: None,
+        gate: Gate = lambda headers: None,
     ) -> None:
         self._handler, self._limits, self._loop = handler, limits, loop
         self._clients: set[ClientConnection] = set()
@@ -30,6 +32,8 @@ class WireServer:
         """Every reply from now on is its connection's last."""
         self.refused = refused
         """Told the status of each answer to what was no request."""
+        self.gate = gate
+        """Asked before a large body is read."""
         self.request_id = RequestIds().next
         self.room = Room(limits.bodies_bytes)
 
