@@ -76,9 +76,9 @@ def test_headers_tell_the_tightest_of_each_kind_in_openais_words() -> None:
     assert headers([wide, narrow]).splitlines() == [
         b"x-ratelimit-limit-requests: 2",
         b"x-ratelimit-remaining-requests: 1",
-        b"x-ratelimit-reset-requests: 0.500s",
+        b"x-ratelimit-reset-requests: 500ms",
         b"x-ratelimit-limit-tokens: 600",
         b"x-ratelimit-remaining-tokens: 540",
-        b"x-ratelimit-reset-tokens: 6.000s",
+        b"x-ratelimit-reset-tokens: 6000ms",
     ]
     assert headers([Quota(KeyLimits(concurrency=1), clock)]) == b""

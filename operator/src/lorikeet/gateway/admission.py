@@ -18,6 +18,8 @@ from lorikeet.gateway.openai import ApiError
 from lorikeet.gateway.pick import PROMPT_UNIT, Picker
 from lorikeet.gateway.quota import Quota
 
+CALLERS = 10_000
+"""Whose quotas are found at once."""
 BYTES_A_TOKEN = 4
 """Of a prompt, before the engine has counted."""
 
@@ -59,6 +61,7 @@ class Admission:
     def __init__(self, picker: Picker, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         self._picker, self._limits, self._loop = picker, limits, loop
         self._quotas: dict[tuple[str, str], Quota] = {}
+        self._found: dict[Caller, list[Quota]] = {}
         self._lines: defaultdict[Ref, Lines] = defaultdict(Lines)
         self._called: defaultdict[Ref, int] = defaultdict(int)  # whose turn has come, and who have not gone yet
 
@@ -151,14 +154,20 @@ class Admission:
 
     def quotas(self, caller: Caller) -> list[Quota]:
         """What bounds a caller."""
+        found = self._found.get(caller)
+        if found is None:
+            if len(self._found) > CALLERS:
+                self._found.clear()
+            found = self._found[caller] = self._look(caller)
+        return found
+
+    def _look(self, caller: Caller) -> list[Quota]:
         found: list[Quota] = []
         tenant = caller.tenant
-        if not (caller.bounded or tenant.bounded):
-            return found
         for kind, name, limits in (("key", caller.id, caller.limits), ("tenant", tenant.name, tenant.limits)):
             if limits.bounded:
                 quota = self._quotas.get((kind, name))
-                if quota is None or (quota.limits is not limits and quota.limits != limits):
+                if quota is None or quota.limits != limits:
                     quota = self._quotas[kind, name] = Quota(limits, self._loop.time)
                 found.append(quota)
         return found

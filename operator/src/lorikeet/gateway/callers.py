@@ -11,7 +11,7 @@ ANYBODY = "anybody"
 NO_LIMITS = KeyLimits()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Tenant:
     """Whom a key belongs to."""
 
@@ -21,15 +21,10 @@ class Tenant:
     salt: str = ""
     """Keeps its prompts apart in engines' prefix caches; empty: not kept apart."""
 
-    @property
-    def bounded(self) -> bool:
-        """Whether there is any limit."""
-        return self.limits is not NO_LIMITS and self.limits.bounded
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Caller:
-    """One key."""
+    """One key. Compared by identity: a key whose entry changed is another caller."""
 
     id: str
     tenant: Tenant
@@ -37,11 +32,6 @@ class Caller:
     limits: KeyLimits = NO_LIMITS
     admin: bool = False
     until: float = float("inf")  # seconds since the epoch
-
-    @property
-    def bounded(self) -> bool:
-        """Whether there is any limit."""
-        return self.limits is not NO_LIMITS and self.limits.bounded
 
     def may(self, route: Route, catalog: Catalog) -> bool:
         """Whether this object is one of the models that the key is for, under whatever name it was asked.

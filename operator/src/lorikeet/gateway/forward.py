@@ -207,9 +207,9 @@ class Forwarder:
         reply.feed_from(upstream)
         reply.flush_soon()
         streamed = head.length is None and head.header(b"content-type").startswith(EVENTS)
-        pieces = Events(words, reply) if streamed else Pieces(words, reply)
+        pieces = Events(words, reply, meter) if streamed else Pieces(words, reply)
         try:
-            await upstream.relay(Metered(meter, pieces))
+            await upstream.relay(pieces if streamed else Metered(meter, pieces))
         except UpstreamError as error:
             self.counters.cut()
             log.warning("a reply of %s broke off: %s", upstream.address, error)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from lorikeet.api.apikeys import KeyLimits
 
 MINUTE = 60.0
-LINES = b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %.3fs\r\n"
+LINES = b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %dms\r\n"
 
 
 class Bucket:
@@ -25,12 +25,14 @@ class Bucket:
     def refill(self) -> None:
         """Until now."""
         now = self._clock()
-        self.level = min(self.size, self.level + (now - self._at) * self._rate)
+        level = self.level + (now - self._at) * self._rate
+        self.level = level if level < self.size else self.size
         self._at = now
 
     def take(self, amount: float) -> None:
         """Use up `amount`, whether it is there or not; a negative amount is given back."""
-        self.level = min(self.size, self.level - amount)
+        level = self.level - amount
+        self.level = level if level < self.size else self.size
 
     def seconds_until(self, level: float) -> float:
         """From the last refill until there is so much."""
@@ -89,6 +91,6 @@ def headers(quotas: list[Quota]) -> bytes:
             least = buckets[0]
             for bucket in buckets:
                 least = bucket if bucket.level < least.level else least
-            reset = least.seconds_until(least.size)
+            reset = least.seconds_until(least.size) * 1000
             told += LINES % (kind, least.size, kind, max(0.0, least.level), kind, reset)
     return told

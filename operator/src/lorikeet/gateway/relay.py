@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from lorikeet.gateway.wire.events import WholeEvents
+from lorikeet.gateway.meter import Meter
+from lorikeet.gateway.wire.events import END, WholeEvents
 from lorikeet.gateway.wire.upstream import Sink
 
 
@@ -41,6 +42,11 @@ class Pieces:
         self._translation, self._sink = translation, sink
         self._tail = b""
 
+    @property
+    def holds(self) -> bool:
+        """Something waits for the next piece."""
+        return bool(self._tail)
+
     def write(self, data: bytes) -> None:
         """A piece as the network gave it."""
         if not data:
@@ -56,15 +62,21 @@ class Pieces:
 
 
 class Events:
-    """A stream of events: a client gets whole ones, each translated."""
+    """A stream of events: a client gets whole ones, each translated; `meter` sees them as they come."""
 
-    def __init__(self, translation: Translation, sink: Sink) -> None:
+    def __init__(self, translation: Translation, sink: Sink, meter: Meter | None = None) -> None:
+        self._translation, self._sink, self._meter = translation, sink, meter
         self._pieces = Pieces(translation, sink)  # an event of no sane size comes in pieces
         self._whole = WholeEvents(self._pieces)
 
     def write(self, data: bytes) -> None:
-        """A piece as the network gave it."""
-        self._whole.write(data)
+        """A piece as the network gave it: nearly always whole events."""
+        if self._meter is not None:
+            self._meter.piece(data)
+        if data[-2:] == END and not self._whole.holds and not self._pieces.holds:
+            self._sink.write(self._translation.of(data))
+        else:
+            self._whole.write(data)
 
     def finish(self) -> None:
         """The stream is whole."""

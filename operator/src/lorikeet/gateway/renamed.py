@@ -45,15 +45,17 @@ class Renaming:
 
     def of(self, data: bytes) -> bytes:
         """A whole answer, or whole events."""
-        for old, new in self._spellings:
-            if _LONGER_KEY in data:
+        if _LONGER_KEY in data:
+            for old, new in self._spellings:
                 data = re.sub(rb"(?<!\\)" + re.escape(old), lambda _: new, data)  # noqa: B023 - used at once
-            else:
+        else:
+            for old, new in self._spellings:
                 data = data.replace(old, new)
-        if _ERROR_EVENT in data:
-            events = data.split(b"\n\n")
-            return b"\n\n".join(self.error(e) if e.startswith(_ERROR_EVENT) else e for e in events)
-        return data
+        return self._errors(data) if _ERROR_EVENT in data else data
+
+    def _errors(self, events: bytes) -> bytes:
+        each = events.split(b"\n\n")
+        return b"\n\n".join(self.error(event) if event.startswith(_ERROR_EVENT) else event for event in each)
 
     def error(self, body: bytes) -> bytes:
         """An engine's error, whose sentence may name the version: only engine names of adapters have an @."""
