@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -42,7 +42,8 @@ def main() -> None:
     words.add_argument("--out", type=Path, help="a folder for gateway.json and gateway.md; default: print")
     words.add_argument("--rounds", type=int, default=5)
     words.add_argument("--scale", type=float, default=1.0)
-    words.add_argument("--also", help="another gateway: a command that takes its port and the engine's")
+    also = "NAME=COMMAND of another gateway, which is given its port and the engine's; may be repeated"
+    words.add_argument("--also", action="append", default=[], help=also)
     asked = words.parse_args()
     measured = uvloop.run(measure(asked.rounds, asked.scale, asked.also))
     table = page(measured)
@@ -52,7 +53,7 @@ def main() -> None:
         (asked.out / "gateway.md").write_text(table)
 
 
-async def measure(rounds: int, scale: float, also: str | None) -> dict[str, dict[str, list[float]]]:
+async def measure(rounds: int, scale: float, also: Sequence[str]) -> dict[str, dict[str, list[float]]]:
     """CPU microseconds of each subject for each row, a number for each round; in turns."""
     with ExitStack() as opened:
         folder = Path(opened.enter_context(TemporaryDirectory()))
@@ -76,16 +77,17 @@ async def measure(rounds: int, scale: float, also: str | None) -> dict[str, dict
 
 
 def subjects_of(
-    folder: Path, port: int, also: str | None
+    folder: Path, port: int, also: Sequence[str]
 ) -> Iterator[tuple[str, AbstractContextManager[tuple[int, int]]]]:
     """Each subject: its process and its port."""
-    ports = free_ports(3)
+    ports = free_ports(2 + len(also))
     ours = [sys.executable, "-m", f"{ROOM}.subject", str(ports[0]), str(port)]
     yield "lorikeet", process(ours, ports[0], 0)
-    if also is not None:
-        yield also, process([*also.split(), str(ports[1]), str(port)], ports[1], 0)
+    for free, other in zip(ports[2:], also, strict=True):
+        name, _, command = other.partition("=")
+        yield name, process([*command.split(), str(free), str(port)], free, 0)
     if shutil.which("nginx"):
-        yield "nginx", process(nginx_command(folder, ports[2], port), ports[2], 0, child=True)
+        yield "nginx", process(nginx_command(folder, ports[1], port), ports[1], 0, child=True)
 
 
 @contextmanager
