@@ -24,6 +24,12 @@ from lorikeet.testing.bench_gateway.nginx import nginx_command
 from lorikeet.testing.bench_gateway.subject import KEY
 
 ROOM = "lorikeet.testing.bench_gateway"
+TITLE = """# What a request costs a gateway
+
+Microseconds of CPU, by /proc, of one process on one core: median (least-most) of a few rounds in turns. Ours with keys,
+quotas by key and tenant, routing over 1,000 adapters, the model's name exchanged both ways, and metrics; nginx relays.
+Compare rows, not numbers: on a busy machine all of them grow together. Written by `make bench-gateway`.
+"""
 Row = tuple[str, bytes, int, int, str]
 
 
@@ -124,7 +130,7 @@ def wait_for(port: int) -> None:
 def page(measured: dict[str, dict[str, list[float]]]) -> str:
     """A table of medians and, in brackets, the least and the most."""
     names = list(next(iter(measured.values())))
-    lines = ["| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    lines = [TITLE, "| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for subject, numbers in measured.items():
         cells = (f"{statistics.median(each):.1f} ({min(each):.1f}–{max(each):.1f})" for each in numbers.values())
         lines.append(f"| {subject} | " + " | ".join(cells) + " |")
