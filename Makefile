@@ -100,6 +100,10 @@ explore: venv ## Properties with new examples, ROUNDS=10 times over; what fails 
 	@for round in $$(seq $${ROUNDS:-10}); do \
 	  LORIKEET_EXAMPLES=explore $(PYTEST) -q -n 2 -m "hypothesis and not ($(SLOW))" tests || exit 1; done
 
+.PHONY: bench-gateway
+bench-gateway: venv ## What a request and a chunk cost the gateway, beside nginx where it is: docs/benchmarks/gateway.*
+	@$(PY) -m lorikeet.testing.bench_gateway --out docs/benchmarks
+
 .PHONY: bench-operator
 bench-operator: venv toolchain ## What the operator costs, measured: docs/benchmarks/operator.* (ROWS=abcdefghij, about 25 minutes)
 	@$(PY) -m lorikeet.testing.bench --rows "$${ROWS:-abcdefghij}" --out docs/benchmarks

@@ -141,12 +141,31 @@ def test_the_gateway_only_reads_our_two_kinds(render: Any) -> None:
     ]
 
 
+def test_the_gateway_reads_the_secrets_of_keys_by_name_and_no_other(render: Any) -> None:
+    for values, names in (({}, ["lorikeet-api-keys"]), ({"gateway": {"keySecrets": ["a", "b"]}}, ["a", "b"])):
+        rendered = render(values)
+        (rule,) = rendered.one("Role", "lorikeet-gateway-home")["rules"]
+        assert (rule["resourceNames"], rule["verbs"]) == (names, ["get", "watch"])
+        said = environment(rendered.one("Deployment", "lorikeet-gateway"))
+        assert said["LORIKEET_KEY_SECRETS"] == ",".join(names)
+        assert said["LORIKEET_AUTH"] == "keys"
+
+
+def test_without_keys_the_gateway_reads_no_secret(render: Any) -> None:
+    rendered = render({"gateway": {"auth": "none"}})
+    assert rendered.of("Role", "lorikeet-gateway-home") == []
+    said = environment(rendered.one("Deployment", "lorikeet-gateway"))
+    assert said["LORIKEET_AUTH"] == "none"
+    assert "LORIKEET_KEY_SECRETS" not in said
+
+
 def test_with_a_list_of_namespaces_no_right_reaches_further(render: Any) -> None:
     rendered = render({"watchNamespaces": ["team-a", "team-b"]})
     assert rendered.of("ClusterRole") + rendered.of("ClusterRoleBinding") == []
     where = {(body["metadata"]["namespace"], body["metadata"]["name"]) for body in rendered.of("RoleBinding")}
     assert where == {
         ("lorikeet-system", "lorikeet-operator-home"),
+        ("lorikeet-system", "lorikeet-gateway-home"),
         ("team-a", "lorikeet-operator"),
         ("team-a", "lorikeet-gateway"),
         ("team-b", "lorikeet-operator"),

@@ -242,7 +242,7 @@ async def running_stack(limits: Limits) -> AsyncIterator[Stack]:
 
 @pytest.fixture
 async def stack() -> AsyncIterator[Stack]:
-    async with running_stack(Limits()) as stack:
+    async with running_stack(Limits(cold_seconds=0)) as stack:
         yield stack
 
 

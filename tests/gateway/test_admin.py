@@ -50,7 +50,8 @@ async def test_it_is_ready_from_the_first_list_until_it_is_told_to_stop(stack: A
 
 @asynccontextmanager
 async def admin_of(gateway: Gateway, feed: Feed, port: int) -> AsyncIterator[None]:
-    admin = await serve_admin(gateway, [feed], "127.0.0.1", port)
+    gateway.follow([feed])
+    admin = await serve_admin(gateway, [], "127.0.0.1", port)
     try:
         yield
     finally:

@@ -110,6 +110,43 @@ def test_an_engine_fetches_nothing_for_a_client(part: dict[str, object]) -> None
     assert (refused.value.status, refused.value.param) == (400, "messages")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "http://10.0.0.1/"}]}]},
+        {"input": [{"role": "user", "content": [{"type": "input_file", "file_url": "https://example.com"}]}]},
+        {"input": [{"type": "computer_call_output", "output": {"image_url": "http://10.0.0.1/"}}]},
+        {"tools": [{"type": "mcp", "server_url": "http://10.0.0.1/"}]},
+        {"tools": [{"type": "function", "function": {}}, {"type": "web_search"}]},
+    ],
+)
+def test_nor_for_a_response_or_a_tool(body: dict[str, object]) -> None:
+    with pytest.raises(ApiError) as refused:
+        parse(json.dumps({"model": "a", **body}).encode())
+    assert (refused.value.status, refused.value.param) == (400, next(iter(body)))
+
+
+def test_long_prompts_are_told_apart_by_their_beginning() -> None:
+    def prefix(**fields: object) -> int:
+        return parse(json.dumps({"model": "a", **fields}).encode()).prefix
+
+    long, other = "x" * 5000, "y" * 5000
+    system = {"role": "system", "content": long}
+    chats = [prefix(messages=[system, {"role": "user", "content": text}]) for text in ("a", "b")]
+    assert chats[0] == chats[1] != 0
+    assert prefix(messages=[system], seed=1) == chats[0]
+    assert prefix(messages=[{"role": "user", "content": [{"type": "text", "text": other}]}]) not in (0, chats[0])
+    assert prefix(prompt=long) == prefix(prompt=long + "z") != prefix(prompt=other)
+    assert prefix(prompt="short") == 0
+    assert prefix(prompt=[1] * 5000) == 0
+
+
+def test_functions_are_the_clients_to_call() -> None:
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"model": "x"}}}]
+    body = json.dumps({"model": "a", "input": "hi", "tools": tools, "tool_choice": "auto"}).encode()
+    assert json.loads(parse(body).of(ENGINE))["tools"] == tools
+
+
 def test_plain_messages_and_media_inside_the_request_pass() -> None:
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     messages = [{"role": "user", "content": "hi"}, {"role": "user", "content": [{"type": "text", "text": "x"}, image]}]

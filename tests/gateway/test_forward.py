@@ -240,9 +240,12 @@ async def test_a_reply_that_breaks_off_is_answered_by_another_replica(
 async def test_a_reply_too_long_to_be_held_is_seen_as_cut(stack_with: Any, make_engine: Any, say_bytes: Any) -> None:
     async with stack_with(Limits(held_bytes=99)) as stack:
         stack.route(await make_engine(say_bytes(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", close=True)))
-        answer = await stack.client.ask()
+        answer = await stack.client.ask("base")
         assert "content-length: 100" in answer.head
         assert answer.body == b"{"
+        answer = await stack.client.ask()
+        assert "transfer-encoding: chunked" in answer.head, "its name may be longer or shorter"
+        assert answer.body == b"1\r\n{\r\n"
 
 
 async def test_bad_replies_of_engines_never_reach_the_client(stack_with: Any, make_engine: Any, say_bytes: Any) -> None:
@@ -394,3 +397,100 @@ async def test_draining_finishes_what_is_in_flight_and_closes_what_is_idle(stack
         await draining
     writer.close()
     idle_writer.close()
+
+
+@pytest.mark.parametrize("written", ['"sql"', '"ns:sql"', '"\\u0073ql"'])
+async def test_the_reply_has_the_models_name_as_the_client_wrote_it_and_says_who_answered(
+    stack: Any, objects: Any, make_engine: Any, reply_with: Any, written: str
+) -> None:
+    said = b'{"id":"1","model":"sql@3f9c1a7d20b4","choices":[{"text":"\\"model\\":\\"sql@3f9c1a7d20b4\\""}]}'
+    engine = await make_engine(reply_with(said))
+    version = {"engineName": "sql@3f9c1a7d20b4", "revision": "c" * 40, "uri": "", "digest": "", "since": ""}
+    adapter = objects.adapter(pods={"pod-0": objects.digest})
+    adapter["status"]["history"] = [version]
+    stack.put(objects.server(endpoints={"pod-0": engine.address}), adapter)
+    answer = await stack.client.post(b'{"model":%b}' % written.encode())
+    assert answer.body == said.replace(b'"sql@3f9c1a7d20b4"', written.encode(), 1)
+    for line in ("adapter: ns/sql", "digest: 3f9c1a7d20b4", f"revision: {'c' * 40}", "replica: pod-0"):
+        assert f"x-lorikeet-{line}\r\n" in answer.head
+    assert "x-request-id: req_" in answer.head
+
+
+async def test_each_event_of_a_stream_has_the_clients_name(stack: Any, make_engine: Any, say_bytes: Any) -> None:
+    event = b'data: {"model":"sql@3f9c1a7d20b4","choices":[]}\n\n'
+    whole = SSE_HEAD + b"".join(chunk(part) for part in (event + event[:20], event[20:], b"data: [DONE]\n\n"))
+    stack.route(await make_engine(say_bytes(whole + b"0\r\n\r\n")))
+    body = (await stack.client.ask(stream=True)).body
+    assert body.count(b'data: {"model":"sql","choices":[]}\n\n') == 2
+    assert b"@" not in body
+
+
+async def test_a_long_answer_is_renamed_too_and_never_kept(stack_with: Any, make_engine: Any, reply_with: Any) -> None:
+    async with stack_with(Limits(held_bytes=10)) as stack:
+        stack.route(await make_engine(reply_with(b'{"model":"sql@3f9c1a7d20b4","text":"%b"}' % (b"x" * 300_000))))
+        answer = await stack.client.ask()
+        assert "transfer-encoding: chunked" in answer.head
+        assert b'{"model":"sql","text":"xxx' in answer.body
+        assert answer.body.endswith(b"\r\n0\r\n\r\n")
+
+
+async def test_an_engines_error_names_no_version(stack: Any, make_engine: Any, reply_with: Any) -> None:
+    body = b'{"error":{"message":"`sql@3f9c1a7d20b4` allows 4096 tokens"}}'
+    stack.route(await make_engine(reply_with(body, "400 Bad Request")))
+    assert (await stack.client.ask()).json()["error"]["message"] == "`sql` allows 4096 tokens"
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+async def test_an_engine_that_fails_inside_is_tried_elsewhere_and_keeps_its_reasons(
+    stack: Any, make_engine: Any, reply_with: Any, replicas: int
+) -> None:
+    body = b'{"error":{"message":"EngineCore: no adapter found for /adapters/store/3f9c"}}'
+    engines = [await make_engine(reply_with(body, "500 Internal Server Error")) for _ in range(replicas)]
+    stack.route(*engines)
+    answer = await stack.client.ask()
+    assert (answer.status, answer.json()["error"]["code"]) == (500, "engine_error")
+    assert b"/adapters" not in answer.body
+    assert [len(engine.heard) for engine in engines] == [1] * replicas
+    stack.route(*engines, await make_engine())
+    assert (await stack.client.ask()).status == 200
+
+
+async def test_each_request_has_an_id_of_ours(stack: Any, make_engine: Any) -> None:
+    stack.route(await make_engine())
+    heads = [(await stack.client.ask(headers="x-request-id: theirs\r\n")).head for _ in range(3)]
+    heads.append((await stack.client.raw(b"garbage\r\n\r\n")).decode())
+    ids = {line for head in heads for line in head.split("\r\n") if line.startswith("x-request-id: ")}
+    assert len(ids) == 4
+    assert not any("theirs" in line for line in ids)
+
+
+@pytest.mark.parametrize("model", ["base", "ns:base", "sql"])
+async def test_a_base_with_a_lora_name_is_that_adapter_under_the_name_in_model(
+    stack: Any, make_engine: Any, reply_with: Any, model: str
+) -> None:
+    engine = await make_engine(reply_with(b'{"model":"sql@3f9c1a7d20b4"}'))
+    stack.route(engine)
+    assert (await stack.client.ask(model, lora_name="sql")).json() == {"model": model}
+    assert engine.heard[0].model == "sql@3f9c1a7d20b4"
+    assert (await stack.client.ask(model, lora_name=None)).status == 200
+
+
+async def test_a_lora_name_of_another_base_or_of_nobody_is_404_and_never_the_base(
+    stack: Any, objects: Any, make_engine: Any
+) -> None:
+    engine = await make_engine()
+    stack.route(engine)
+    stack.put(
+        objects.server("other", {"pod-9": engine.address}, model="other"),
+        objects.adapter("poet", {"pod-9": objects.digest}, server="other"),
+    )
+    for model, lora, status in (("base", "poet", 404), ("base", "nobody", 404), ("poet", "sql", 404), ("base", 7, 400)):
+        answer = await stack.client.ask(model, lora_name=lora)
+        assert (answer.status, answer.json()["error"]["param"]) == (status, "lora_name")
+    assert engine.heard == []
+
+
+async def test_anybody_may_ask_whether_it_runs_and_takes_requests(stack: Any) -> None:
+    assert [(await stack.client.get(path)).status for path in ("/health", "/ready")] == [200, 200]
+    stack.gateway.follow([type("Feed", (), {"synced": False})()])
+    assert [(await stack.client.get(path)).status for path in ("/health", "/ready")] == [200, 503]

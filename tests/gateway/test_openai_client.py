@@ -73,6 +73,34 @@ async def test_a_stream_says_the_same_piece_by_piece(world: World) -> None:
     assert len(pieces) > 2
 
 
+async def test_answers_name_the_model_that_was_asked(world: World) -> None:
+    for model in ("base", "ns:base", "sql", "ns:sql"):
+        answer = await world.client.chat.completions.with_raw_response.create(model=model, messages=ASK)
+        assert answer.parse().model == model
+        assert answer.headers["x-request-id"].startswith("req_")
+        events = await world.client.chat.completions.create(model=model, messages=ASK, stream=True)
+        assert {event.model async for event in events} == {model}
+
+
+async def test_usage_passes_through_at_the_end_of_a_stream(world: World) -> None:
+    options: Any = {"include_usage": True}
+    events = await world.client.chat.completions.create(model="sql", messages=ASK, stream=True, stream_options=options)
+    usage = [event.usage async for event in events][-1]
+    assert usage is not None
+    assert usage.completion_tokens == 2
+
+
+async def test_the_client_tries_again_by_itself_what_can_be_tried_again(world: World, objects: Any) -> None:
+    endpoints = {f"pod-{n}": f"127.0.0.1:{engine.port}" for n, engine in enumerate(world.engines)}
+    world.stack.put(objects.server(endpoints=endpoints, unready=tuple(endpoints)))
+    patient = world.client.with_options(max_retries=5)
+    asking = asyncio.create_task(patient.chat.completions.create(model="base", messages=ASK))
+    while b'requests_total{code="503"}' not in world.stack.gateway.counters.text():  # noqa: ASYNC110 - nobody says it
+        await asyncio.sleep(0)
+    world.stack.put(objects.server(endpoints=endpoints))
+    assert (await asking).choices[0].message.content == "A group of containers."
+
+
 async def test_models_are_listed_and_found(world: World) -> None:
     assert [model.id async for model in world.client.models.list()] == ["base", "sql"]
     assert (await world.client.models.retrieve("ns:sql")).id == "ns:sql"
@@ -89,7 +117,7 @@ async def test_errors_are_the_clients_own_kinds(world: World, objects: Any) -> N
     world.stack.put(objects.adapter("cold"))
     with pytest.raises(openai.InternalServerError) as cold:
         await world.client.chat.completions.create(model="cold", messages=ASK)
-    assert cold.value.response.headers["retry-after"] == "1"
+    assert cold.value.response.headers["retry-after"] == "5"
 
 
 async def test_an_engine_that_lost_its_adapters_is_passed_over(world: World) -> None:

@@ -173,3 +173,43 @@ async def test_a_client_that_stops_reading_is_dropped(stack_with: Any, make_engi
         writer.write(PLAIN)
         await asyncio.wait_for(engine.left.wait(), 5)
         writer.close()
+
+
+async def test_one_client_more_than_there_may_be_is_told_to_come_back(stack_with: Any, make_engine: Any) -> None:
+    async with stack_with(Limits(connections=1)) as stack:
+        stack.route(await make_engine())
+        _, first = await asyncio.open_connection("127.0.0.1", stack.client.port)
+        first.write(LINE)
+        refused = await stack.client.raw(b"")
+        assert refused.startswith(b"HTTP/1.1 503 ")
+        assert b"retry-after: 1" in refused
+        first.close()
+        await until(lambda: not stack.gateway._server._clients)
+        assert (await stack.client.ask()).status == 200
+
+
+async def test_bodies_of_all_clients_together_have_a_bound_and_it_is_given_back(
+    stack_with: Any, make_engine: Any
+) -> None:
+    body = b'{"model":"sql","prompt":"%b"}' % (b"x" * 60_000)
+    async with stack_with(Limits(bodies_bytes=100_000, small_bytes=100)) as stack:
+        stack.route(await make_engine())
+        held = len(body) - 100
+        for _ in range(3):
+            assert (await stack.client.post(body)).status == 200
+        _, slow = await asyncio.open_connection("127.0.0.1", stack.client.port)
+        slow.write(LINE + HOST + b"Content-Length: 70000\r\n\r\n" + body)
+        room = stack.gateway._server.room
+        await until(lambda: room._free == 100_000 - held)
+        answer = await stack.client.post(body)
+        assert (answer.status, answer.json()["error"]["code"]) == (503, "overloaded")
+        assert (await stack.client.ask()).status == 200, "a small one always"
+        slow.close()
+        await until(lambda: room._free == 100_000)
+        assert (await stack.client.post(body)).status == 200
+
+
+async def until(holds: Any) -> None:
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110 - nobody says it
+            await asyncio.sleep(0)

@@ -51,10 +51,17 @@ OPERATOR_MAY_NOT = [
     "impersonate users",
     "list nodes",
 ]
-GATEWAY_MAY = ["list modelservers.lorikeet.dev -A", "watch loraadapters.lorikeet.dev -A"]
+GATEWAY_MAY = [
+    "list modelservers.lorikeet.dev -A",
+    "watch loraadapters.lorikeet.dev -A",
+    f"get secrets/lorikeet-api-keys -n {SYSTEM}",
+    f"watch secrets/lorikeet-api-keys -n {SYSTEM}",
+]
 GATEWAY_MAY_NOT = [
     "get secrets -n default",
     f"get secrets/lorikeet-root-key -n {SYSTEM}",
+    f"list secrets -n {SYSTEM}",
+    "get secrets/lorikeet-api-keys -n default",
     "patch modelservers.lorikeet.dev --subresource=status -n default",
     "list pods -n default",
     "create events -n default",

@@ -51,7 +51,7 @@ def engine() -> Iterator[str]:
 class Gateway:
     """The process, its two ports, and plain questions."""
 
-    def __init__(self, kubeconfig: Path, key: Path) -> None:
+    def __init__(self, kubeconfig: Path, key: Path, **settings: str) -> None:
         self._port, self._admin = free_ports(2)
         environment = {
             **os.environ,
@@ -61,23 +61,35 @@ class Gateway:
             "LORIKEET_PORT": str(self._port),
             "LORIKEET_ADMIN_PORT": str(self._admin),
             "LORIKEET_LINGER_SECONDS": "0.2",
+            "LORIKEET_STATE_DIR": str(key.parent),
+            **settings,
         }
         self.process = subprocess.Popen([sys.executable, "-m", "lorikeet.gateway.main"], env=environment)
 
     def ready(self) -> bool:
         return call(f"http://127.0.0.1:{self._admin}/readyz")[0] == 200
 
-    def ask(self, model: str) -> tuple[int, str]:
-        return call(f"http://127.0.0.1:{self._port}/v1/completions", {"model": model, "prompt": ""})
+    def ask(self, model: str, key: str = "") -> tuple[int, str]:
+        return call(f"http://127.0.0.1:{self._port}/v1/completions", {"model": model, "prompt": ""}, key)
+
+    def reload_keys(self, key: str) -> tuple[int, str]:
+        return call(f"http://127.0.0.1:{self._admin}/admin/reload-keys", {}, key)
 
     def answers(self, model: str, engine_name: str) -> bool:
         return self.ask(model) == (200, json.dumps({"asked": engine_name}))
 
 
-def call(url: str, body: dict[str, Any] | None = None) -> tuple[int, str]:
+def read(path: Path) -> bytes:
+    """Nothing where there is no file."""
+    return path.read_bytes() if path.exists() else b""
+
+
+def call(url: str, body: dict[str, Any] | None = None, key: str = "") -> tuple[int, str]:
     """(0, "") where nobody answers."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Authorization": f"Bearer {key}"} if key else {})
     try:
-        with urllib.request.urlopen(url, data=json.dumps(body).encode() if body else None, timeout=5) as reply:
+        with urllib.request.urlopen(request, timeout=5) as reply:
             return reply.status, reply.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -120,9 +132,15 @@ def test_the_process_follows_status_outlives_an_outage_and_ends_politely(
         served = {"engineName": "sql@3f9c1a7d20b4", "names": ["sql"], "replicas": [replica]}
         set_status(own_api, "loraadapter.lorikeet.dev", "sql", served)
         wait_for(lambda: gateway.answers("sql", "sql@3f9c1a7d20b4"))
+        wait_for(lambda: b"sql@3f9c1a7d20b4" in read(tmp_path / "table.json"))
         own_api.stop_api()
         assert gateway.answers("sql", "sql@3f9c1a7d20b4")
         assert gateway.ready()
+        gateway.process.kill()
+        gateway.process.wait()
+        gateway = Gateway(own_api.kubeconfig, tmp_path / "key")
+        wait_for(gateway.ready)
+        assert gateway.answers("sql", "sql@3f9c1a7d20b4"), "P12: killed and started again during the outage"
         own_api.start_api()
         own_api.kubectl("delete", "loraadapter.lorikeet.dev", "sql")
         wait_for(lambda: gateway.ask("sql")[0] == 404)
@@ -131,6 +149,48 @@ def test_the_process_follows_status_outlives_an_outage_and_ends_politely(
     finally:
         gateway.process.kill()
         gateway.process.wait()
+
+
+def test_keys_are_live_by_watch_through_creation_rotation_revocation_and_an_outage(
+    own_api: ApiServer, engine: str, tmp_path: Path
+) -> None:
+    """P27, and P12 for keys."""
+    (tmp_path / "key").write_text("k" * 64)
+    own_api.apply(thing("ModelServer", "qwen", {"model": {"uri": "image:///models/tiny"}}))
+    set_status(own_api, "modelserver", "qwen", {"modelName": "base", "endpoints": [endpoint(engine)]})
+    keyed = {"LORIKEET_NAMESPACE": "default", "LORIKEET_KEY_SECRETS": "lorikeet-api-keys", "LORIKEET_WORKERS": "2"}
+    gateway = Gateway(own_api.kubeconfig, tmp_path / "key", **keyed)
+    try:
+        wait_for(gateway.ready)
+        assert gateway.ask("base")[0] == 401
+        old = keys(own_api, "create", "--tenant", "team", "--admin")
+        wait_for(lambda: gateway.ask("base", old)[0] == 200)
+        new = keys(own_api, "rotate", old.split("-")[1], "--overlap", "1h")
+        wait_for(lambda: gateway.ask("base", new)[0] == 200)
+        assert gateway.ask("base", old)[0] == 200, "both live through the overlap"
+        keys(own_api, "revoke", old.split("-")[1])
+        wait_for(lambda: gateway.ask("base", old)[0] == 401)
+        assert gateway.ask("base", new)[0] == 200
+        assert gateway.reload_keys(new) == (200, '{"keys": 1}')
+        assert gateway.reload_keys(old)[0] == 401
+        wait_for(lambda: old.split("-")[1] not in read(tmp_path / "table.json").decode())
+        own_api.stop_api()
+        gateway.process.kill()
+        gateway.process.wait()
+        gateway = Gateway(own_api.kubeconfig, tmp_path / "key", **keyed)
+        wait_for(gateway.ready)
+        assert [gateway.ask("base", key)[0] for key in (new, old)] == [200, 401]
+        assert new not in (tmp_path / "table.json").read_text()
+    finally:
+        gateway.process.kill()
+        gateway.process.wait()
+
+
+def keys(api: ApiServer, *words: str) -> str:
+    """`kubectl lorikeet keys …`; the last line it says."""
+    command = [sys.executable, "-m", "lorikeet.cli.main", "--kubeconfig", str(api.kubeconfig), "-n", "default", "keys"]
+    said = subprocess.run([*command, *words], capture_output=True, text=True, timeout=60, check=True).stdout
+    return said.splitlines()[-1]
 
 
 def thing(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:

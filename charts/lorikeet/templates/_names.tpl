@@ -22,3 +22,8 @@ app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end -}}
+
+{{/* The Secrets of API keys, with commas. */}}
+{{- define "lorikeet.keySecrets" -}}
+{{- join "," (.Values.gateway.keySecrets | default (list (printf "%s-api-keys" (include "lorikeet.name" .)))) -}}
+{{- end -}}

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from lorikeet.gateway import body, routes
-from lorikeet.gateway.catalog import Catalog
+from lorikeet.gateway import body, generate, routes
+from lorikeet.gateway.accesslog import AccessLog, Entry
+from lorikeet.gateway.admission import BYTES_A_TOKEN, Admission, Pass
+from lorikeet.gateway.callers import Caller
+from lorikeet.gateway.catalog import Catalog, Route
+from lorikeet.gateway.cold import Cold
 from lorikeet.gateway.counters import Counters
-from lorikeet.gateway.forward import Forwarder
+from lorikeet.gateway.forward import Ask, Forwarder
+from lorikeet.gateway.keys import Keys
+from lorikeet.gateway.meter import Meter
 from lorikeet.gateway.models import Models
 from lorikeet.gateway.openai import ApiError, no_route
+from lorikeet.gateway.quota import headers
+from lorikeet.gateway.rows import Row
 from lorikeet.gateway.wire.reply import Reply
 from lorikeet.gateway.wire.request import Request
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -21,8 +33,14 @@ class Answers:
 
     catalog: Catalog
     models: Models
+    keys: Keys
+    cold: Cold
+    admission: Admission
     forwarder: Forwarder
     counters: Counters
+    log: AccessLog
+    clock: Callable[[], float]
+    ready: Callable[[], bool]
 
     async def answer(self, request: Request, reply: Reply) -> None:
         """Write the whole reply; an error goes in OpenAI's shape."""
@@ -35,28 +53,121 @@ class Answers:
         except asyncio.CancelledError:
             self.counters.gone()
             raise
+        except Exception:  # ours: one request is its price, and no other's
+            logger.exception("request %s failed inside", reply.request_id.decode())
+            self._broke(reply)
         finally:
             self.counters.left()
 
+    def _broke(self, reply: Reply) -> None:
+        if reply.status:
+            reply.cut()
+            return
+        self.counters.answered(500)
+        reply.fail(ApiError(500, "the gateway failed on this request; ask again", code="internal_error"))
+
     async def _route(self, request: Request, reply: Reply) -> None:
-        match routes.find(request.method, request.target):
+        route = routes.find(request.method, request.target)
+        if isinstance(route, routes.Probe):
+            self._probe(route.ready, reply)
+            return
+        caller = self.keys.who(request.headers)
+        match route:
             case routes.Inference(path):
-                await self._infer(path, request, reply)
+                asked = body.parse(request.body)
+                await self._infer(caller, Ask(path, asked, accept_of(request), caller.tenant.salt), reply)
+            case routes.Generate(stream):
+                asked = generate.parse(request.body, stream, self.catalog.sole_base())
+                ask = Ask(generate.PATH, asked, b"*/*", caller.tenant.salt, generate.words)
+                await self._infer(caller, ask, reply)
             case routes.ListModels():
-                self._tell(reply, self.models.list())
+                self._tell(reply, self.models.list(caller))
             case routes.OneModel(name):
-                self._tell(reply, self.models.one(name))
+                self._tell(reply, self.models.one(name, caller))
             case None:
                 raise no_route()
 
-    async def _infer(self, path: bytes, request: Request, reply: Reply) -> None:
-        asked = body.parse(request.body)
+    async def _infer(self, caller: Caller, ask: Ask, reply: Reply) -> None:
+        quotas = self.admission.quotas(caller)
+        try:
+            admission = self.admission.enter(caller, quotas, len(ask.body.body))
+        finally:  # also told to who is refused
+            reply.also = headers(quotas) if quotas else b""
+        with admission as admitted:
+
+            def meant() -> Route:
+                return self._meant(ask.body, caller)
+
+            route = await self.cold.route(ask.body.model, meant)
+            if not self.admission.free(route):
+                await self.admission.wait(admitted, route, meant)
+                self.counters.queued(caller.tenant.name, admitted.queued)
+                route = await self.cold.route(ask.body.model, meant)
+            try:
+                await self._forward(admitted, ask, route, reply)
+            finally:
+                self.admission.call(route.targets[0].server)
+
+    async def _forward(self, admitted: Pass, ask: Ask, route: Route, reply: Reply) -> None:
+        model, caller = route.label, admitted.caller
+        meter = Meter(self.clock, self.counters.gap(model))
+        failed = 0
+        try:
+            await self.forwarder.forward(ask, route, reply, meter)
+        except ApiError as error:
+            failed = error.status
+            raise
+        finally:
+            tokens = meter.total(admitted.size // BYTES_A_TOKEN) if meter.first is not None else (0, 0)
+            admitted.used(sum(tokens))
+            status = failed or reply.status
+            if meter.pod:
+                self.counters.finished(model, caller.tenant.name, status, meter, tokens)
+            self.log.tell(
+                status,
+                reply.complete or bool(failed),
+                lambda: Entry(
+                    reply.request_id.decode(),
+                    caller.tenant.name,
+                    caller.id,
+                    model,
+                    meter.pod,
+                    status,
+                    meter.seconds,
+                    meter.first,
+                    admitted.queued,
+                    *tokens,
+                    reply.complete,
+                ),
+            )
+
+    def _meant(self, asked: body.Asked, caller: Caller) -> Route:
+        """Whom the client means. Raises ApiError (404), also for what is not the client's."""
         route = self.catalog.find(asked.model)
-        if route is None:
-            raise self.models.unknown(asked.model)
-        accept = next((value for name, value in request.headers if name == b"accept"), b"*/*")
-        await self.forwarder.forward(path, asked, accept, route, reply)
+        param, name = "model", asked.model
+        if route is not None and asked.lora is not None:
+            route, param, name = self._lora(asked.lora, route.row), "lora_name", asked.lora
+        if route is None or not caller.may(route, self.catalog):
+            raise self.models.unknown(name, caller, param)
+        return route
+
+    def _lora(self, name: str, base: Row) -> Route | None:
+        """Adapter `name` of the server that `base` is; or `base` itself, named twice."""
+        here = self.catalog.find(f"{base.ref.namespace}:{name}") or self.catalog.find(name)
+        if here is None or base not in (here.row, self.catalog.server_of(here.row)):
+            return None
+        return here
+
+    def _probe(self, ready: bool, reply: Reply) -> None:
+        if ready and not self.ready():
+            raise ApiError(503, "this gateway takes no requests: it has no table yet, or it is going", code="not_ready")
+        self._tell(reply, b'{"status":"ok"}')
 
     def _tell(self, reply: Reply, text: bytes) -> None:
         self.counters.answered(200)
         reply.send(200, text)
+
+
+def accept_of(request: Request) -> bytes:
+    """What the client says it can read."""
+    return next((value for name, value in request.headers if name == b"accept"), b"*/*")

@@ -10,11 +10,15 @@ worked out once and kept until one of its two objects changes.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from zlib import crc32
+
+import orjson
 
 from lorikeet.api.ref import Ref
 from lorikeet.gateway.rows import AdapterRow, Row, ServerRow
+from lorikeet.gateway.wire.reply import header_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,12 @@ class Target:
     address: str  # HOST:PORT
     model: str  # what this replica's engine is asked for
     turn: int  # breaks ties between replicas: stable for one model, different between models
+    is_base: bool = False
+    gpu: int = 0  # slots for adapters on the GPU; 0: not said
+    memory: int = 0
+    seqs: int = 0  # requests that it works at together; 0: not said
+    name: bytes = field(default=b"", compare=False)  # `model` as JSON
+    lines: bytes = field(default=b"", compare=False)  # headers that say who answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +47,11 @@ class Route:
     parent: str | None  # the base model's public name, for an adapter
     targets: tuple[Target, ...]
 
+    @property
+    def label(self) -> str:
+        """The object's name for metrics and logs."""
+        return f"{self.row.ref.namespace}/{self.row.ref.name}"
+
 
 class Catalog:
     """Both kinds' rows, indexed by the names clients write."""
@@ -44,6 +59,8 @@ class Catalog:
     def __init__(self) -> None:
         self.version = 0
         """Grows with each change: what was computed from the catalog at another version is old."""
+        self.listeners: list[Callable[[], None]] = []
+        """Called after each change."""
         self._servers: dict[Ref, ServerRow] = {}
         self._adapters: dict[Ref, AdapterRow] = {}
         # Claims on a name (bare, and with a namespace in front), oldest first. Few ever share one.
@@ -52,15 +69,24 @@ class Catalog:
 
     def put(self, row: Row) -> None:
         """An object is new or different."""
-        self.drop(type(row), row.ref)
+        self._take_out(type(row), row.ref)
         self._table(type(row))[row.ref] = row
         for name in _spellings(row):
             claims = self._claims[name]
             claims.append(row)
             claims.sort(key=lambda claim: claim.age)
+        self._tell()
 
     def drop(self, kind: type[Row], ref: Ref) -> None:
         """An object is gone, and its names with it."""
+        self._take_out(kind, ref)
+        self._tell()
+
+    def _tell(self) -> None:
+        for listener in self.listeners:
+            listener()
+
+    def _take_out(self, kind: type[Row], ref: Ref) -> None:
         self.version += 1
         row = self._table(kind).pop(ref, None)
         if row is None:
@@ -82,10 +108,28 @@ class Catalog:
         """The row of one object."""
         return self._table(kind).get(ref)
 
+    def rows(self) -> tuple[list[ServerRow], list[AdapterRow]]:
+        """Everything there is."""
+        return list(self._servers.values()), list(self._adapters.values())
+
     def find(self, name: str) -> Route | None:
         """What `name` means: a bare name its oldest object's, NAMESPACE:NAME that namespace's. None: nobody's."""
         claims = self._claims.get(name)
         return self._route(claims[0]) if claims else None
+
+    def holder(self, name: str) -> Row | None:
+        """The object that has `name`."""
+        claims = self._claims.get(name)
+        return claims[0] if claims else None
+
+    def server_of(self, row: Row) -> Row | None:
+        """The server that answers for a row."""
+        return self._servers.get(row.server) if isinstance(row, AdapterRow) else row
+
+    def sole_base(self) -> str | None:
+        """The base model's name, where there is just one."""
+        names = {row.model for row in self._servers.values() if row.model}
+        return names.pop() if len(names) == 1 else None
 
     @property
     def size(self) -> int:
@@ -128,12 +172,36 @@ def _adapter_targets(adapter: AdapterRow, server: ServerRow) -> tuple[Target, ..
     for pod, engine in sorted(adapter.loaded, key=lambda row: (row[1] != adapter.engine, row)):
         if pod in server.ready:
             there.setdefault(pod, engine)
-    return tuple(_target(server, pod, engine) for pod, engine in sorted(there.items()))
+    return tuple(_target(server, pod, engine, adapter) for pod, engine in sorted(there.items()))
 
 
-def _target(server: ServerRow, pod: str, model: str) -> Target:
+def _target(server: ServerRow, pod: str, model: str, adapter: AdapterRow | None = None) -> Target:
     turn = crc32(f"{model} {pod}".encode())
-    return Target(server.ref, server.uid, pod, server.ready[pod], model, turn)
+    return Target(
+        server.ref,
+        server.uid,
+        pod,
+        server.ready[pod],
+        model,
+        turn,
+        adapter is None,
+        server.gpu,
+        server.memory,
+        server.seqs,
+        orjson.dumps(model),
+        _lines(pod, model, adapter),
+    )
+
+
+def _lines(pod: str, model: str, adapter: AdapterRow | None) -> bytes:
+    """Which replica answers and, for an adapter, which object in which version: facts of status, none of the client."""
+    said = {"x-lorikeet-replica": pod}
+    if adapter is not None:
+        said["x-lorikeet-adapter"] = str(adapter.ref)
+        said["x-lorikeet-digest"] = model.rpartition("@")[2]
+        if revision := adapter.revisions.get(model):
+            said["x-lorikeet-revision"] = revision
+    return header_lines((name.encode(), value.encode()) for name, value in said.items())
 
 
 def _spellings(row: Row) -> list[str]:

@@ -1,4 +1,4 @@
-"""What is counted: a handful of numbers, none of them by model name."""
+"""What is counted. Labels are names of objects and tenants that exist, never what a client wrote."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
+from lorikeet.gateway.meter import Meter
+from lorikeet.gateway.series import Counts, Histograms
+
 
 class Counters:
     """One registry of its own, so that two gateways in one process (tests) do not meet."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._requests = Counter("lorikeet_gateway_requests", "Answers begun.", ["code"], registry=self._registry)
+        self._requests = Counts("lorikeet_gateway_requests", "Answers begun.", ["code"])
+        self._running = 0
         self._retries = Counter(
             "lorikeet_gateway_retries",
             "Replicas that failed before their first byte.",
@@ -21,16 +25,43 @@ class Counters:
         )
         self._cut = Counter("lorikeet_gateway_cut_replies", "Replies that broke off.", registry=self._registry)
         self._gone = Counter("lorikeet_gateway_gone_clients", "Clients that left early.", registry=self._registry)
+        self._ejections = Counter(
+            "lorikeet_gateway_ejections",
+            "Replicas told to stand back for failing again and again.",
+            registry=self._registry,
+        )
+        self._seconds = Histograms("lorikeet_gateway_request_seconds", "From a request to its last byte.", ["model"])
+        self._first = Histograms("lorikeet_gateway_first_token_seconds", "From a request to its first byte.", ["model"])
+        self._gaps = Histograms("lorikeet_gateway_token_gap_seconds", "Between pieces of a stream.", ["model"])
+        self._queued = Histograms("lorikeet_gateway_queue_seconds", "Waiting for a place at a replica.", ["tenant"])
+        self._tokens = Counts("lorikeet_gateway_tokens", "Tokens, as engines count them.", ["model", "tenant", "way"])
+        self._answers = Counts("lorikeet_gateway_answers", "Answers of replicas.", ["model", "replica", "code"])
+        for series in (
+            self._requests,
+            self._seconds,
+            self._first,
+            self._gaps,
+            self._queued,
+            self._tokens,
+            self._answers,
+        ):
+            self._registry.register(series)
+        self._waiting = Gauge("lorikeet_gateway_waiting", "Requests that wait.", ["for"], registry=self._registry)
         self._in_flight = Gauge("lorikeet_gateway_in_flight", "Requests being answered.", registry=self._registry)
+        self._in_flight.set_function(lambda: self._running)
         self._models = Gauge("lorikeet_gateway_models", "Public names that are known.", registry=self._registry)
 
     def answered(self, status: int) -> None:
         """An answer with HTTP status `status` was begun."""
-        self._requests.labels(str(status)).inc()
+        self._requests.add(1, str(status))
 
     def retried(self, why: str) -> None:
         """A replica failed before its first byte; `why` is one word."""
         self._retries.labels(why).inc()
+
+    def ejected(self) -> None:
+        """A replica fails again and again."""
+        self._ejections.inc()
 
     def cut(self) -> None:
         """A reply broke off after its first byte."""
@@ -42,11 +73,32 @@ class Counters:
 
     def entered(self) -> None:
         """A request came in."""
-        self._in_flight.inc()
+        self._running += 1
 
     def left(self) -> None:
         """A request is done, well or not."""
-        self._in_flight.dec()
+        self._running -= 1
+
+    def gap(self, model: str) -> Callable[[float], None]:
+        """To be told the seconds between two pieces of a stream."""
+        return self._gaps.of(model).observe
+
+    def finished(self, model: str, tenant: str, status: int, meter: Meter, tokens: tuple[int, int]) -> None:
+        """A replica has answered."""
+        self._seconds.of(model).observe(meter.seconds)
+        if meter.first is not None:
+            self._first.of(model).observe(meter.first)
+        self._tokens.add(tokens[0], model, tenant, "in")
+        self._tokens.add(tokens[1], model, tenant, "out")
+        self._answers.add(1, model, meter.pod, f"{status // 100}xx")
+
+    def queued(self, tenant: str, seconds: float) -> None:
+        """A request of `tenant` had to wait for a place."""
+        self._queued.of(tenant).observe(seconds)
+
+    def count_waiting(self, what: str, number: Callable[[], float]) -> None:
+        """Ask `number` for how many requests wait for `what`."""
+        self._waiting.labels(what).set_function(number)
 
     def count_models(self, number: Callable[[], float]) -> None:
         """Ask `number` for how many names are known whenever somebody reads."""

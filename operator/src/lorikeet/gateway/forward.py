@@ -7,6 +7,7 @@ can only be told.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import orjson
@@ -16,9 +17,11 @@ from lorikeet.gateway.catalog import Route, Target
 from lorikeet.gateway.counters import Counters
 from lorikeet.gateway.keyring import Keyring
 from lorikeet.gateway.limits import Limits
-from lorikeet.gateway.openai import interrupted, no_route, not_ready
+from lorikeet.gateway.meter import Meter, Metered
+from lorikeet.gateway.openai import ApiError, engine_failed, interrupted, no_route, not_ready
 from lorikeet.gateway.pick import Picker
-from lorikeet.gateway.wire.events import WholeEvents
+from lorikeet.gateway.relay import Events, Pieces, Translation
+from lorikeet.gateway.renamed import renaming
 from lorikeet.gateway.wire.pool import Pool
 from lorikeet.gateway.wire.reply import Reply
 from lorikeet.gateway.wire.upstream import Cut, ReplyHead, Silent, TooSlow, Unconnected, Upstream, UpstreamError
@@ -27,18 +30,38 @@ log = logging.getLogger(__name__)
 
 RELAYED = frozenset({b"content-type", b"cache-control", b"retry-after"})
 """Headers of an engine's reply that are the client's business."""
-PASSED_OVER = frozenset({401, 404, 503})
-"""An engine that does not know our key (another pod has the address), or the model (a stale row), or is not ready."""
+PASSED_OVER = {401: "unauthorized", 404: "stale", 429: "busy", 503: "busy"}
+"""An engine that does not know our key (another pod has the address), or the model (a stale row), or has no room."""
 REFUSAL_LIMIT = 64 * 1024
 EVENTS = b"text/event-stream"
+ENDED = frozenset({"reset", "failed"})
+"""Ends of which the request itself may be the cause: it is not carried through every engine there is."""
+
+
+UNWELL = ENDED | {"unreachable", "busy"}
+"""Ends that say something of the replica, and not only of this row of the table."""
 
 
 class Passed(Exception):
-    """This replica did not answer, and the client knows nothing of it. `why` is one word."""
+    """This replica did not answer, and the client knows nothing of it. `why` is one word.
 
-    def __init__(self, why: str) -> None:
+    `error` is what the client hears if no other replica answers; None: that none could.
+    """
+
+    def __init__(self, why: str, error: ApiError | None = None) -> None:
         super().__init__(why)
-        self.why = why
+        self.why, self.error = why, error
+
+
+@dataclass(slots=True)  # frozen ones cost a microsecond for each request
+class Ask:
+    """What an engine is asked, and in which words the client hears what it says."""
+
+    path: bytes
+    body: Asked
+    accept: bytes
+    salt: str = ""
+    words: Callable[[bytes, bytes], Translation] = renaming
 
 
 @dataclass(frozen=True)
@@ -51,31 +74,52 @@ class Forwarder:
     counters: Counters
     limits: Limits
 
-    async def forward(self, path: bytes, asked: Asked, accept: bytes, route: Route, reply: Reply) -> None:
+    async def forward(self, ask: Ask, route: Route, reply: Reply, meter: Meter) -> None:
         """Answer `reply` from one of the route's targets. Raises ApiError where none could, before the first byte."""
-        if not route.targets:
-            raise not_ready(asked.model, "has no replica that is ready", self.limits.retry_after)
+        asked = ask.body
         tried: list[Target] = []
         resets = 0
+        error: ApiError | None = None
         while len(tried) < self.limits.attempts and resets < self.limits.resets:
-            target = self.picker.pick(route.targets, tried)
+            target = self.picker.pick(route.targets, tried, len(asked.body), asked.prefix)
             if target is None:
                 break
             tried.append(target)
-            body = asked.of(orjson.dumps(target.model))  # replicas may have different versions
+            body = asked.of(target.name, ask.salt)  # replicas may have different versions
             try:
-                with self.picker.in_flight(target):
-                    await self._through(target, [self._head(path, len(body), accept, target), body], reply)
+                with self.picker.in_flight(target, len(asked.body), asked.prefix):
+                    message = [self._head(ask, len(body), target), body]
+                    await self._through(target, message, ask.words(target.name, asked.written), reply, meter)
             except Passed as passed:
                 self.picker.doubt(target)
+                if passed.why in UNWELL:
+                    self.picker.outliers.failed(target.address)
                 self.counters.retried(passed.why)
-                resets += passed.why == "reset"
+                resets += passed.why in ENDED
+                error = passed.error or error
                 log.info("%s passed over for %s: %s", target.pod, target.model, passed.why)
             else:
+                (self.picker.outliers.answered if reply.complete else self.picker.outliers.failed)(target.address)
                 return
-        raise not_ready(asked.model, "could not be answered by any replica", self.limits.retry_after)
+        raise error or not_ready(asked.model, "could not be answered by any replica", self.limits.retry_after)
 
-    async def _through(self, target: Target, message: list[bytes], reply: Reply) -> None:
+    async def touch(self, path: bytes, target: Target, body: bytes) -> int:
+        """Ask one replica, and no other, something short; the reply's status. Raises Passed, UpstreamError."""
+        asked = body % target.name
+        ask = Ask(path, Asked(target.model, asked, 0, 0), b"*/*")
+        try:
+            upstream, head = await self._ask(target.address, [self._head(ask, len(asked), target), asked])
+        except Unconnected as error:
+            raise Passed("unreachable") from error
+        try:
+            await upstream.read(self.limits.held_bytes)
+        finally:
+            self.pool.give_back(upstream)
+        return head.status
+
+    async def _through(
+        self, target: Target, message: list[bytes], words: Translation, reply: Reply, meter: Meter
+    ) -> None:
         """One replica's try. Raises Passed."""
         try:
             upstream, head = await self._ask(target.address, message)
@@ -84,9 +128,10 @@ class Forwarder:
         except Silent as error:
             raise Passed("reset") from error
         try:
-            if head.status in PASSED_OVER:
+            if head.status in PASSED_OVER or head.status >= 500:
                 await self._pass_over(upstream, head)
-            await self._relay(upstream, head, reply)
+            meter.pod = target.pod
+            await self._relay(upstream, head, target, words, reply, meter)
         finally:
             reply.feed_from(None)
             self.pool.give_back(upstream)
@@ -122,20 +167,32 @@ class Forwarder:
         body = await self._whole(upstream, REFUSAL_LIMIT)
         if head.status == 404 and is_missing_route(body):
             raise no_route()
-        raise Passed({401: "unauthorized", 404: "stale"}.get(head.status, "busy"))
+        if why := PASSED_OVER.get(head.status):
+            raise Passed(why)
+        log.warning("%s answered %d: %.200s", upstream.address, head.status, body.decode(errors="replace"))
+        raise Passed("failed", engine_failed(head.status))
 
-    async def _relay(self, upstream: Upstream, head: ReplyHead, reply: Reply) -> None:
+    async def _relay(
+        self, upstream: Upstream, head: ReplyHead, target: Target, words: Translation, reply: Reply, meter: Meter
+    ) -> None:
         """Raises Passed where a reply that is short enough to be held broke off."""
-        whole = b""
-        if held := head.length is not None and head.length <= self.limits.held_bytes:
-            whole = await self._whole(upstream, self.limits.held_bytes)
+        whole, length = b"", None
+        limit = self.limits.body_bytes if words.whole else self.limits.held_bytes
+        if held := head.length is not None and head.length <= limit:
+            whole = await self._whole(upstream, limit)
+            meter.whole(whole)
+            whole = words.of(whole) if head.status < 400 else words.error(whole)
+            length = len(whole)
+        elif not words.longest:
+            length = head.length
         self.counters.answered(head.status)
-        reply.start(head.status, [(name, value) for name, value in head.headers if name in RELAYED], head.length)
+        relayed = [header for header in head.headers if header[0] in RELAYED]
+        reply.start(head.status, relayed, length, target.lines)  # goes out with the first piece
         if held:
             reply.write(whole)
             reply.finish()
         else:
-            await self._piece_by_piece(upstream, head, reply)
+            await self._piece_by_piece(upstream, head, words, reply, meter)
 
     async def _whole(self, upstream: Upstream, limit: int) -> bytes:
         """A body of up to `limit` bytes. Raises Passed where it broke off: the client has not seen anything of it."""
@@ -144,27 +201,30 @@ class Forwarder:
         except Cut as error:
             raise Passed("reset") from error
 
-    async def _piece_by_piece(self, upstream: Upstream, head: ReplyHead, reply: Reply) -> None:
+    async def _piece_by_piece(
+        self, upstream: Upstream, head: ReplyHead, words: Translation, reply: Reply, meter: Meter
+    ) -> None:
         reply.feed_from(upstream)
+        reply.flush_soon()
         streamed = head.length is None and head.header(b"content-type").startswith(EVENTS)
-        events = WholeEvents(reply)
+        pieces = Events(words, reply, meter) if streamed else Pieces(words, reply)
         try:
-            await upstream.relay(events if streamed else reply)
+            await upstream.relay(pieces if streamed else Metered(meter, pieces))
         except UpstreamError as error:
             self.counters.cut()
             log.warning("a reply of %s broke off: %s", upstream.address, error)
             reply.cut(interrupted().event() if streamed else b"")
             return
-        events.finish()
+        pieces.finish()
         reply.finish()
 
-    def _head(self, path: bytes, length: int, accept: bytes, target: Target) -> bytes:
+    def _head(self, ask: Ask, length: int, target: Target) -> bytes:
         """Written anew: of the client's headers an engine sees what it should accept, and no other."""
         authorization = self.keyring.authorization(target.server, target.server_uid)
         return (
             b"POST %b HTTP/1.1\r\nhost: %b\r\nauthorization: %b\r\naccept: %b\r\n"
             b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
-        ) % (path, target.address.encode(), authorization, accept, length)
+        ) % (ask.path, target.address.encode(), authorization, ask.accept, length)
 
 
 def is_missing_route(body: bytes) -> bool:

@@ -9,10 +9,16 @@ from dataclasses import dataclass
 class Limits:
     """Every wait and every buffer ends somewhere."""
 
-    head_bytes: int = 32 * 1024
+    head_bytes: int = 16 * 1024
     """Request line and headers of a client's request."""
     headers: int = 100
     body_bytes: int = 8 * 1024 * 1024
+    bodies_bytes: int = 128 * 1024 * 1024
+    """Bodies of all requests that are being read or answered, not counting the first `small_bytes` of each."""
+    small_bytes: int = 16 * 1024
+    """Of each body, always taken: large ones cannot keep small ones out. The sender of a larger one is known first."""
+    connections: int = 8192
+    """Clients at once."""
     request_seconds: float = 60.0
     """From a request's first byte to its last."""
     idle_seconds: float = 75.0
@@ -34,8 +40,25 @@ class Limits:
     """A spare connection to an engine: uvicorn closes its side after 5 s, and we must be first."""
     upstream_spare: int = 256
     """Spare connections kept to one engine."""
+    replica_requests: int = 256
+    """Requests that one replica works at together, where its server does not say (spec.engine.maxNumSeqs)."""
+    gateways: int = 1
+    """Gateway processes that share the replicas."""
+    queue_length: int = 256
+    """Requests of one tenant that may wait for a place at a server's replicas."""
+    queue_seconds: float = 30.0
+    cold_seconds: float = 20.0
+    """How long a request waits for a model that is being loaded."""
+    cold_waiting: int = 1000
+    """Requests that may wait so at once."""
+    cold_retry_after: int = 5
     attempts: int = 5
     """Replicas asked for one request before the client is told to come back."""
     resets: int = 2
     """Of these, engines that went away after they had the whole request: perhaps it was the request."""
     retry_after: int = 1
+
+    @classmethod
+    def of(cls, gateways: int, part: int) -> Limits:
+        """Those of one of `part` workers, in one of several gateways with `gateways` workers together."""
+        return cls(gateways=gateways, bodies_bytes=cls.bodies_bytes // part, connections=cls.connections // part)

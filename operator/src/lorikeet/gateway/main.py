@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import uvloop
 
+from lorikeet.api.ref import Ref
+from lorikeet.gateway.accesslog import AccessLog
 from lorikeet.gateway.catalog import Catalog
 from lorikeet.gateway.feed import Feed
 from lorikeet.gateway.gateway import Gateway, serve_admin
+from lorikeet.gateway.keyfeed import KeyFeed
+from lorikeet.gateway.keys import Keys
 from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.rows import AdapterRow, ServerRow
 from lorikeet.gateway.settings import Settings
+from lorikeet.gateway.snapshot import Snapshot
+from lorikeet.gateway.workers import supervise
 from lorikeet.kube.client import Kube
-from lorikeet.kube.resource import LORAADAPTERS, MODELSERVERS
-from lorikeet.kube.watch import follow
+from lorikeet.kube.resource import LORAADAPTERS, MODELSERVERS, SECRETS
+from lorikeet.kube.watch import follow, follow_one, get_if_there
 
 log = logging.getLogger(__name__)
+
+PATIENCE = 3.0
+"""Seconds for the API server's first lists, before an older table will do."""
 
 
 def main() -> None:
@@ -33,6 +45,10 @@ def main() -> None:
     except (ValueError, OSError) as error:
         sys.exit(f"lorikeet-gateway: {error}")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        if settings.workers > 1:
+            runner.run(supervise(settings))
+            return
+        spare_the_collector()
         kubeconfig = os.environ.get("KUBECONFIG")
         runner.run(run(settings, root_key, Path(kubeconfig) if kubeconfig else None))
 
@@ -43,20 +59,39 @@ async def run(settings: Settings, root_key: bytes, kubeconfig: Path | None = Non
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    catalog = Catalog()
-    gateway = Gateway(catalog, root_key, Limits(), loop)
+    if settings.admin_socket is not None:
+        loop.add_reader(0, stop.set)  # a worker's standard input ends with its supervisor
+    catalog, keys = Catalog(), Keys(root_key, open=settings.open)
+    limits = Limits.of(settings.gateways, settings.part)
+    gateway = Gateway(catalog, root_key, limits, loop, keys, AccessLog(settings.access_log))
     async with await Kube.connect(kubeconfig) as kube, asyncio.TaskGroup() as group:
         feeds = make_feeds(kube, catalog, settings.namespaces)
+        key_feeds = [] if settings.open else make_key_feeds(kube, keys, settings)
+        restored, keeping = False, []
+        if settings.state is not None:
+            snapshot = Snapshot(settings.state / "table.json", catalog, keys)
+            restored = snapshot.restore()
+            if settings.worker == 0:
+                keeping.append(group.create_task(snapshot.keep(lambda: gateway.synced)))
         following = [group.create_task(feed.run()) for feed in feeds]
-        admin = await serve_admin(gateway, feeds, settings.host, settings.admin_port)
-        port = await gateway.listen(settings.host, settings.port)
-        log.info("serving on port %d, admin on %d", port, settings.admin_port)
+        following += [group.create_task(feed.run()) for feed in key_feeds]
+        gateway.follow([*feeds, *key_feeds], later(restored, loop.time))
+        admin = await serve_admin(gateway, key_feeds, settings.host, settings.admin_port, settings.admin_socket)
+        port = await gateway.listen(settings.host, settings.port, shared=settings.admin_socket is not None)
+        log.info("serving on port %d, admin on %s", port, settings.admin_socket or settings.admin_port)
         await stop.wait()
+        loop.remove_reader(0)
         log.info("stopping: new clients for %g s, replies for %g s", settings.linger_seconds, settings.grace_seconds)
         await gateway.drain(settings.linger_seconds, settings.grace_seconds)
         await admin.cleanup()
-        for task in following:
+        for task in (*following, *keeping):
             task.cancel()
+
+
+def spare_the_collector() -> None:
+    """Look for cycles seldom: requests make few, and each look goes through a table of thousands of objects."""
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
 
 
 def make_feeds(kube: Kube, catalog: Catalog, namespaces: tuple[str | None, ...]) -> list[Feed]:
@@ -66,6 +101,21 @@ def make_feeds(kube: Kube, catalog: Catalog, namespaces: tuple[str | None, ...])
         for namespace in namespaces
         for kind, resource in ((ServerRow, MODELSERVERS), (AdapterRow, LORAADAPTERS))
     ]
+
+
+def make_key_feeds(kube: Kube, keys: Keys, settings: Settings) -> list[KeyFeed]:
+    """A stream for each Secret of keys."""
+    refs = [Ref(settings.namespace, name) for name in settings.key_secrets]
+    return [
+        KeyFeed(keys, ref.name, follow_one(kube, SECRETS, ref), partial(get_if_there, kube, SECRETS, ref))
+        for ref in refs
+    ]
+
+
+def later(restored: bool, clock: Callable[[], float]) -> Callable[[], bool]:
+    """Whether to be ready by the table on disk: only once the API server has had time to say what is so."""
+    patience = clock() + PATIENCE
+    return lambda: restored and clock() >= patience
 
 
 if __name__ == "__main__":

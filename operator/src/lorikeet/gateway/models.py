@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 import orjson
 
+from lorikeet.gateway.callers import Caller
 from lorikeet.gateway.catalog import Catalog, Route
 from lorikeet.gateway.openai import ApiError, ModelCard, model_list, unknown_model
 from lorikeet.gateway.rows import created_seconds
@@ -23,33 +24,40 @@ class Models:
         self._catalog = catalog
         self._seen = -1
         self._names: list[str] = []
-        self._list = b""
+        self._lists: dict[tuple[str, ...], bytes] = {}  # by the models that a key is for
 
-    def list(self) -> bytes:
-        """The body of GET /v1/models: what can be asked now."""
+    def list(self, caller: Caller) -> bytes:
+        """The body of GET /v1/models: what `caller` can ask now."""
         self._refresh()
-        if not self._list:
+        known = self._lists.get(caller.models)
+        if known is None:
             routes = ((name, self._catalog.find(name)) for name in self._names)
-            self._list = model_list(card(name, route) for name, route in routes if route and route.targets)
-        return self._list
+            there = ((name, route) for name, route in routes if route and self._there(route, caller))
+            known = self._lists[caller.models] = model_list(card(name, route) for name, route in there)
+        return known
 
-    def one(self, name: str) -> bytes:
+    def one(self, name: str, caller: Caller) -> bytes:
         """The body of GET /v1/models/{name}. Raises ApiError (404), also for a model that cannot be asked yet."""
         route = self._catalog.find(name)
-        if route is None or not route.targets:
-            raise self.unknown(name)
+        if route is None or not self._there(route, caller):
+            raise self.unknown(name, caller)
         return orjson.dumps(card(name, route).dump())
 
-    def unknown(self, name: str) -> ApiError:
-        """The error for a name that means nothing."""
+    def unknown(self, name: str, caller: Caller, param: str = "model") -> ApiError:
+        """The error for a name that means nothing to `caller`."""
         self._refresh()
         place = bisect_left(self._names, name)
         near = self._names[max(0, place - NEIGHBOURS // 2) : place + NEIGHBOURS // 2]
-        return unknown_model(name, get_close_matches(name[:128], near, CLOSE))
+        close = get_close_matches(name[:128], near, len(near) or 1)
+        theirs = [name for name in close if (route := self._catalog.find(name)) and caller.may(route, self._catalog)]
+        return unknown_model(name, theirs[:CLOSE], param)
+
+    def _there(self, route: Route, caller: Caller) -> bool:
+        return bool(route.targets) and caller.may(route, self._catalog)
 
     def _refresh(self) -> None:
         if self._seen != self._catalog.version:
-            self._names, self._list, self._seen = self._catalog.names(), b"", self._catalog.version
+            self._names, self._lists, self._seen = self._catalog.names(), {}, self._catalog.version
 
 
 def card(name: str, route: Route) -> ModelCard:

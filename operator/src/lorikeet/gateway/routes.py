@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 CHAT = b"/v1/chat/completions"
-INFERENCE = frozenset({CHAT, b"/v1/completions", b"/v1/embeddings"})
+INFERENCE = frozenset({CHAT, b"/v1/completions", b"/v1/embeddings", b"/v1/responses"})
+GENERATE = {b"/v1/generate": False, b"/v1/generate/stream": True}
+OPEN = {b"/health": False, b"/ready": True}
 MODELS = b"/v1/models"
 MODEL_ID_LIMIT = 1024  # bytes in the target; a name has at most 192 with its namespace, each perhaps percent-encoded
 
@@ -34,13 +36,31 @@ class OneModel:
     name: str
 
 
-Route = Inference | ListModels | OneModel
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """A text from a prompt, whole or as a stream."""
+
+    stream: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Whether this gateway runs, or also takes requests: open to everybody."""
+
+    ready: bool
+
+
+Route = Inference | Generate | ListModels | OneModel | Probe
 
 
 def find(method: bytes, target: bytes) -> Route | None:
     """The route of a request line, or None."""
     if method == b"POST" and target in INFERENCE:
         return Inference(target)
+    if method == b"POST" and target in GENERATE:
+        return Generate(GENERATE[target])
+    if method == b"GET" and target in OPEN:
+        return Probe(OPEN[target])
     if method != b"GET" or not target.startswith(MODELS):
         return None
     if target == MODELS:

@@ -123,6 +123,7 @@ class Kube:
         namespace: str | None = None,
         *,
         labels: str = "",
+        fields: str = "",
         seconds: int = 300,
     ) -> AsyncGenerator[Body, None]:
         """Events {type, object} since `version`, until the server ends the stream after about `seconds`."""
@@ -131,7 +132,7 @@ class Kube:
             ("resourceVersion", version),
             ("allowWatchBookmarks", "true"),
             ("timeoutSeconds", str(seconds)),
-            *_selectors(labels, ""),
+            *_selectors(labels, fields),
         ]
         timeout = aiohttp.ClientTimeout(connect=TIMEOUT, sock_read=seconds + 30)
         async with self._send("GET", resource.path(namespace), query, timeout=timeout) as reply:

@@ -12,7 +12,7 @@ from typing import Any
 from lorikeet.api.ref import Ref
 from lorikeet.backoff import Backoff, Tries
 from lorikeet.kube.client import Body, Kube
-from lorikeet.kube.errors import Expired, from_status
+from lorikeet.kube.errors import Expired, NotFound, from_status
 from lorikeet.kube.resource import Resource
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,40 @@ async def follow(
             await asyncio.sleep(pause)
 
 
-def _change(event: Body) -> Change | None:
+async def follow_one(kube: Kube, resource: Resource, ref: Ref) -> AsyncGenerator[Body | None, None]:
+    """One object: what it is now, then each change; None while there is none. Never ends, never raises.
+
+    Needs the rights to get and to watch this one name, and none to list: what a reader of one Secret should have.
+    """
+    tries = Tries(BACKOFF)
+    while True:
+        try:
+            body = await get_if_there(kube, resource, ref)
+            yield body
+            # Without a version the API server begins with the object as it is.
+            version = body["metadata"]["resourceVersion"] if body else ""
+            fields = f"metadata.name={ref.name}"
+            async with aclosing(kube.watch(resource, version, ref.namespace, fields=fields)) as events:
+                async for event in events:
+                    change = _change(event)
+                    tries.succeeded()
+                    if change:
+                        yield change.body if isinstance(change, Changed) else None
+        except Exception as error:
+            pause = tries.failed()
+            log.warning("following %s %s: %s; again in %.1f s", resource.kind, ref, error, pause)
+            await asyncio.sleep(pause)
+
+
+async def get_if_there(kube: Kube, resource: Resource, ref: Ref) -> Body | None:
+    """One object; None where there is none. Raises KubeError."""
+    try:
+        return await kube.get(resource, ref)
+    except NotFound:
+        return None
+
+
+def _change(event: Body) -> Changed | Gone | None:
     """What an event of a watch says; None where it only moves the version. Raises what the API server complains of."""
     body = event["object"]
     match event["type"]:

@@ -10,7 +10,8 @@ from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.openai import ApiError
 from lorikeet.gateway.wire.deadline import Deadline
 from lorikeet.gateway.wire.reply import Reply
-from lorikeet.gateway.wire.request import Request, RequestReader
+from lorikeet.gateway.wire.request import Headers, Request, RequestReader
+from lorikeet.gateway.wire.room import Room
 
 Handler = Callable[[Request, Reply], Awaitable[None]]
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -21,9 +22,13 @@ class Door(Protocol):
 
     @property
     def closing(self) -> bool: ...
-    def opened(self, client: ClientConnection) -> None: ...
+    def opened(self, client: ClientConnection) -> bool: ...
     def closed(self, client: ClientConnection) -> None: ...
     def refused(self, status: int) -> None: ...
+    def request_id(self) -> bytes: ...
+    @property
+    def room(self) -> Room: ...
+    def gate(self, headers: Headers) -> object: ...
 
 
 class ClientConnection(asyncio.Protocol):
@@ -31,7 +36,7 @@ class ClientConnection(asyncio.Protocol):
 
     def __init__(self, door: Door, handler: Handler, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         self._door, self._handler, self._limits, self._loop = door, handler, limits, loop
-        self._reader = RequestReader(limits)
+        self._reader = RequestReader(limits, door.room, door.gate)
         self._deadline = Deadline(loop, self._expired)
         self._transport: asyncio.Transport
         self._reply: Reply | None = None
@@ -40,8 +45,10 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by behaviour alone
-        self._door.opened(self)
         self._deadline.set(self._limits.idle_seconds)
+        if not self._door.opened(self):
+            said = "this gateway has as many clients as it may have; try again"
+            self._refuse(ApiError(503, said, code="overloaded", retry_after=self._limits.retry_after))
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -64,6 +71,7 @@ class ClientConnection(asyncio.Protocol):
         self._deadline.close()
         if self._task is not None:
             self._task.cancel()
+        self._reader.close()
         self._door.closed(self)
 
     def pause_writing(self) -> None:
@@ -95,7 +103,8 @@ class ClientConnection(asyncio.Protocol):
     def _answer(self, request: Request) -> None:
         self._deadline.clear()
         keep_alive = self._reader.keep_alive and not self._door.closing
-        self._reply = Reply(self._transport, keep_alive, bodiless=request.method == b"HEAD")
+        bodiless = request.method == b"HEAD"
+        self._reply = Reply(self._transport, self._door.request_id(), keep_alive, bodiless)
         self._task = self._loop.create_task(self._handle(request, self._reply))
 
     async def _handle(self, request: Request, reply: Reply) -> None:
@@ -120,7 +129,7 @@ class ClientConnection(asyncio.Protocol):
         """Answer what was no request, and listen on for a moment: closing now would reset the answer away."""
         self._refused = True
         self._door.refused(error.status)
-        Reply(self._transport, keep_alive=False).fail(error)
+        Reply(self._transport, self._door.request_id(), keep_alive=False).fail(error)
         if self._transport.can_write_eof():
             self._transport.write_eof()
         self._deadline.set(self._limits.linger_seconds)

@@ -21,6 +21,11 @@ class WholeEvents:
         self._sink = sink
         self._tail = b""
 
+    @property
+    def holds(self) -> bool:
+        """The beginning of an event waits for its end."""
+        return bool(self._tail)
+
     def write(self, data: bytes) -> None:
         """A piece of the stream."""
         data = self._tail + data if self._tail else data

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from functools import cache
 from http import HTTPStatus
 from typing import Protocol
 
@@ -22,12 +24,18 @@ class Flow(Protocol):
 class Reply:
     """One reply on a client's transport. Nothing is kept: what is written is the transport's."""
 
-    def __init__(self, transport: asyncio.Transport, keep_alive: bool, bodiless: bool = False) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, request_id: bytes, keep_alive: bool, bodiless: bool = False
+    ) -> None:
         self._transport = transport
+        self.request_id = request_id
         self._bodiless = bodiless  # a HEAD's reply ends with its head, whatever that says
         self._chunked = False
         self._flow: Flow | None = None
+        self._head = b""
         self._full = False
+        self.also = b""
+        """Header lines of every answer to this request, also of an error; each with its end."""
         self.keep_alive = keep_alive
         """Whether the connection can take another request after this."""
         self.status = 0
@@ -44,31 +52,51 @@ class Reply:
         """The whole reply is an error."""
         self.send(error.status, error.body(), error.headers())
 
-    def start(self, status: int, headers: Headers, length: int | None) -> None:
-        """The head. `length` in bytes; None: chunked, for as long as it takes."""
+    def start(self, status: int, headers: Headers, length: int | None, lines: bytes = b"") -> None:
+        """The head. `length` in bytes; None: chunked, for as long as it takes. `lines`: as `also`, for this one."""
         self.status, self._chunked = status, length is None
         framing = b"transfer-encoding: chunked" if length is None else b"content-length: %d" % length
-        lines = [b"HTTP/1.1 %d %b" % (status, _phrase(status)), framing]
-        lines += [b"%b: %b" % header for header in headers]
-        if not self.keep_alive:
-            lines.append(b"connection: close")
-        self._transport.write(b"\r\n".join(lines) + b"\r\n\r\n")
+        self._head = b"%b%b\r\nx-request-id: %b\r\n%b%b%b%b\r\n" % (
+            _first_line(status),
+            framing,
+            self.request_id,
+            header_lines(headers),
+            lines,
+            self.also,
+            b"" if self.keep_alive else b"connection: close\r\n",
+        )
 
     def write(self, data: bytes) -> None:
         """A piece of the body."""
         if not data or self._bodiless:
             return
-        self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        head, self._head = self._head, b""
+        if self._chunked:
+            self._transport.write(b"%b%x\r\n%b\r\n" % (head, len(data), data))
+        else:
+            self._transport.write(head + data if head else data)
 
     def finish(self) -> None:
         """The body is whole."""
+        self.flush()
         if self._chunked:
             self._transport.write(b"0\r\n\r\n")
         self.complete = True
 
+    def flush(self) -> None:
+        """Send the head, if it still waits for a first piece to go with."""
+        head, self._head = self._head, b""
+        if head and not self._transport.is_closing():
+            self._transport.write(head)
+
+    def flush_soon(self) -> None:
+        """Send the head at the end of this turn of the loop, with or without a piece."""
+        asyncio.get_running_loop().call_soon(self.flush)
+
     def cut(self, last: bytes = b"") -> None:
         """The body will never be whole: say `last`, then close without the end that HTTP would have."""
         self.write(last)
+        self.flush()
         self.keep_alive = False
         self._transport.close()
 
@@ -91,8 +119,15 @@ class Reply:
             self._flow.resume()
 
 
-def _phrase(status: int) -> bytes:
+def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Headers as they are sent."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
+@cache
+def _first_line(status: int) -> bytes:
     try:
-        return HTTPStatus(status).phrase.encode()
+        phrase = HTTPStatus(status).phrase
     except ValueError:
-        return b"Unknown"
+        phrase = "Unknown"
+    return b"HTTP/1.1 %d %b\r\n" % (status, phrase.encode())

@@ -7,6 +7,9 @@ from collections.abc import Callable
 
 from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.wire.client import ClientConnection, Handler
+from lorikeet.gateway.wire.ids import RequestIds
+from lorikeet.gateway.wire.request import Gate
+from lorikeet.gateway.wire.room import Room
 
 POLL_SECONDS = 0.05
 
@@ -20,6 +23,7 @@ class WireServer:
         limits: Limits,
         loop: asyncio.AbstractEventLoop,
         refused: Callable[[int], None] = lambda status: None,
+        gate: Gate = lambda headers: None,
     ) -> None:
         self._handler, self._limits, self._loop = handler, limits, loop
         self._clients: set[ClientConnection] = set()
@@ -28,10 +32,16 @@ class WireServer:
         """Every reply from now on is its connection's last."""
         self.refused = refused
         """Told the status of each answer to what was no request."""
+        self.gate = gate
+        """Asked before a large body is read."""
+        self.request_id = RequestIds().next
+        self.room = Room(limits.bodies_bytes)
 
-    async def listen(self, host: str, port: int) -> int:
-        """Accept clients; the port that was bound (another than 0)."""
-        self._listener = await self._loop.create_server(self._connection, host, port, backlog=1024)
+    async def listen(self, host: str, port: int, *, shared: bool = False) -> int:
+        """Accept clients; the port that was bound (another than 0). `shared`: with other processes."""
+        self._listener = await self._loop.create_server(
+            self._connection, host, port, backlog=1024, reuse_port=shared or None
+        )
         bound: int = self._listener.sockets[0].getsockname()[1]
         return bound
 
@@ -52,9 +62,10 @@ class WireServer:
         for client in list(self._clients):
             client.abort()
 
-    def opened(self, client: ClientConnection) -> None:
-        """A client came."""
+    def opened(self, client: ClientConnection) -> bool:
+        """A client came. Whether there is a place for it."""
         self._clients.add(client)
+        return len(self._clients) <= self._limits.connections
 
     def closed(self, client: ClientConnection) -> None:
         """A client went."""

@@ -1,0 +1,100 @@
+"""/v1/generate, for scripts: `{"prompt", "max_tokens", "adapter"}` in, `{"text", …}` out; a completion underneath."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from lorikeet.gateway.body import NAME_LIMIT, Asked, bad, fields_of
+from lorikeet.gateway.relay import Translation
+from lorikeet.gateway.renamed import Renaming
+
+PATH = b"/v1/completions"
+FIELDS = frozenset({"prompt", "max_tokens", "adapter", "model", "temperature", "top_p", "seed", "stop"})
+_END = b"\n\n"
+_DATA = re.compile(rb"data: (.*)", re.DOTALL)
+
+
+def parse(body: bytes, stream: bool, base: str | None) -> Asked:
+    """The completion that is asked. `base` answers where no adapter is named; None: it must be named.
+
+    Raises ApiError (400).
+    """
+    fields = fields_of(body)
+    for field in sorted(fields.keys() - FIELDS):
+        raise bad(f"the field `{field}` is not one of {', '.join(sorted(FIELDS))}", field)
+    if not isinstance(fields.get("prompt"), str):
+        raise bad("`prompt` must be a text", "prompt")
+    model = _model(fields, base)
+    rest = {name: value for name, value in fields.items() if name not in ("adapter", "model") and value is not None}
+    if stream:
+        rest["stream"] = True
+    name = orjson.dumps(model)
+    start = b'{"model":'
+    return Asked(model, start + name + b"," + orjson.dumps(rest)[1:], len(start), len(start) + len(name))
+
+
+def _model(fields: dict[str, Any], base: str | None) -> str:
+    adapter, model = fields.get("adapter"), fields.get("model")
+    if adapter is not None and model is not None and adapter != model:
+        raise bad("`adapter` and `model` name two things", "adapter")
+    name = next((given for given in (adapter, model, base) if given is not None), None)
+    if name is None:
+        raise bad("`adapter` must say who answers: there is not just one base model here", "adapter")
+    if not isinstance(name, str) or not 0 < len(name) <= NAME_LIMIT:
+        raise bad(f"`adapter` must be a name of 1 to {NAME_LIMIT} characters", "adapter")
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Completions in, texts out: whole, or event by event."""
+
+    inner: Renaming
+
+    @property
+    def longest(self) -> int:
+        """Every answer becomes another one."""
+        return 1
+
+    whole = True
+    """An answer that is not a stream must be there as a whole."""
+
+    def of(self, data: bytes) -> bytes:
+        """A whole answer, or whole events."""
+        if data.startswith(b"data: "):
+            return b"".join(self._event(event) + _END for event in data.split(_END) if event)
+        return orjson.dumps(self._text(orjson.loads(data)))
+
+    def error(self, body: bytes) -> bytes:
+        """An error is an error in both shapes."""
+        return self.inner.error(body)
+
+    def held(self, data: bytes) -> int:
+        """All after the last whole event."""
+        return len(data) - (data.rfind(_END) + len(_END)) if _END in data else len(data)
+
+    def _event(self, event: bytes) -> bytes:
+        data = _DATA.fullmatch(event)
+        if data is None or data[1] == b"[DONE]":
+            return event
+        said = orjson.loads(data[1])
+        return self.error(event) if "error" in said else b"data: " + orjson.dumps(self._text(said))
+
+    def _text(self, said: dict[str, Any]) -> dict[str, Any]:
+        choice = (said.get("choices") or [{}])[0]
+        told = {
+            "text": choice.get("text", ""),
+            "finish_reason": choice.get("finish_reason"),
+            "usage": said.get("usage"),
+        }
+        model = {"model": orjson.loads(self.inner.client)}
+        return {name: value for name, value in (model | told).items() if value is not None}
+
+
+def words(engine: bytes, client: bytes) -> Translation:
+    """What a client of this route reads in place of a completion."""
+    return Texts(Renaming(engine, client))

@@ -1,0 +1,69 @@
+"""An engine that costs nearly nothing: `python3 -m … PORT`. Answers as vLLM does, always the same."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import cast
+
+import httptools
+import uvloop
+
+MODEL = "sql@3f9c1a7d20b4"
+CHUNKS = 200
+TICK = 0.01
+"""Seconds between chunks of one stream."""
+TEXT = "x" * 560
+BODY = (
+    f'{{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"{MODEL}","choices":[{{"index":0,"message":'
+    f'{{"role":"assistant","content":"{TEXT}"}},"logprobs":null,"finish_reason":"stop"}}],'
+    '"usage":{"prompt_tokens":20,"total_tokens":30,"completion_tokens":10}}'
+).encode()
+WHOLE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(BODY), BODY)
+EVENT = (
+    f'data: {{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"{MODEL}","choices":[{{"index":0,'
+    '"delta":{"content":" word"},"logprobs":null,"finish_reason":null}]}\n\n'
+).encode()
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+CHUNK = b"%x\r\n%b\r\n" % (len(EVENT), EVENT)
+LAST = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
+
+
+class Connection(asyncio.Protocol):
+    """One connection of a gateway."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._parser = httptools.HttpRequestParser(self)
+        self._stream = False
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def on_body(self, body: bytes) -> None:
+        self._stream = self._stream or b'"stream":true' in body
+
+    def on_message_complete(self) -> None:
+        if self._stream:
+            self._stream = False
+            self._transport.write(HEAD)
+            self._next(CHUNKS)
+        else:
+            self._transport.write(WHOLE)
+
+    def _next(self, left: int) -> None:
+        if self._transport.is_closing():
+            return
+        self._transport.write(CHUNK if left else LAST)
+        if left:
+            asyncio.get_running_loop().call_later(TICK, self._next, left - 1)
+
+
+async def serve(port: int) -> None:
+    """For ever."""
+    server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", port, backlog=8192)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(int(sys.argv[1])))
