@@ -27,7 +27,7 @@ from lorikeet.gateway.outliers import Outliers
 from lorikeet.gateway.pick import Picker
 from lorikeet.gateway.warmup import Warmup
 from lorikeet.gateway.wire.pool import Pool
-from lorikeet.gateway.wire.request import Headers
+from lorikeet.gateway.wire.request import Fields
 from lorikeet.gateway.wire.server import WireServer
 
 
@@ -78,7 +78,7 @@ class Gateway:
         self.counters.count_waiting("place", lambda: self.admission.waiting)
         self.counters.count_waiting("model", lambda: self.cold.waiting)
 
-    def _known(self, headers: Headers) -> None:
+    def _known(self, headers: Fields) -> None:
         self.answers.keys.who(headers)
 
     def follow(self, feeds: Sequence[Synced], good_anyway: Callable[[], bool] = lambda: False) -> None:
