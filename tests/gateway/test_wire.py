@@ -192,7 +192,7 @@ async def test_bodies_of_all_clients_together_have_a_bound_and_it_is_given_back(
     stack_with: Any, make_engine: Any
 ) -> None:
     body = b'{"model":"sql","prompt":"%b"}' % (b"x" * 60_000)
-    async with stack_with(Limits(bodies_bytes=100_000, small_bytes=100)) as stack:
+    async with stack_with(Limits(bodies_bytes=200_000, small_bytes=100)) as stack:
         stack.route(await make_engine())
         held = len(body) - 100
         for _ in range(3):

@@ -27,6 +27,7 @@ REFUSED = frozenset(
         "lora_request",
         "media_io_kwargs",
         "mm_processor_kwargs",
+        "previous_input_messages",
         "previous_response_id",
         "prompt_embeds",
         "request_id",

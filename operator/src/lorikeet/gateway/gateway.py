@@ -73,13 +73,13 @@ class Gateway:
             loop.time,
             self.ready,
         )
-        self._server = WireServer(self.answers.answer, limits, loop, self.counters.answered, self._known)
+        self._server = WireServer(self.answers.answer, limits, loop, self.counters.answered, self._holder)
         self.counters.count_models(lambda: catalog.size)
         self.counters.count_waiting("place", lambda: self.admission.waiting)
         self.counters.count_waiting("model", lambda: self.cold.waiting)
 
-    def _known(self, headers: Fields) -> None:
-        self.answers.keys.who(headers)
+    def _holder(self, headers: Fields) -> str:
+        return self.answers.keys.who(headers).tenant.name
 
     def follow(self, feeds: Sequence[Synced], good_anyway: Callable[[], bool] = lambda: False) -> None:
         """Be ready once all of these are whole, or the table is good without them."""

@@ -18,8 +18,8 @@ from lorikeet.gateway.wire.room import Room
 Headers = list[tuple[bytes, bytes]]
 Fields = Mapping[bytes, bytes]
 """Headers by their names in lower case."""
-Gate = Callable[[Fields], object]
-"""Raises ApiError for a sender whose large body is not read."""
+Gate = Callable[[Fields], str]
+"""Who sends, as the memory for bodies is shared. Raises ApiError for a sender whose large body is not read."""
 
 ONCE = (b"host", b"authorization", b"x-api-key", b"content-type", b"expect")
 
@@ -39,7 +39,7 @@ class RequestReader:
 
     def __init__(self, limits: Limits, room: Room, gate: Gate) -> None:
         self._limits, self._room, self._gate = limits, room, gate
-        self._taken = 0
+        self._holder, self._taken = "", 0
         self._parser = httptools.HttpRequestParser(self)
         self._refusal: ApiError | None = None
         self._headers: Headers = []
@@ -82,7 +82,8 @@ class RequestReader:
 
     def close(self) -> None:
         """Nothing is held any longer."""
-        self._room.give_back(self._taken)
+        if self._taken:
+            self._room.give_back(self._holder, self._taken)
         self._taken = self._body_size = 0
 
     def _broken(self, error: httptools.HttpParserError) -> None:
@@ -145,11 +146,11 @@ class RequestReader:
             return True
         if not self._taken:
             try:
-                self._gate(self._fields)
+                self._holder = self._gate(self._fields)
             except ApiError as error:
                 self._refusal = error
                 return True
-        if not self._room.take(large - self._taken):
+        if not self._room.take(self._holder, large - self._taken):
             return False
         self._taken = large
         return True
