@@ -50,7 +50,9 @@ async def events(core: Core, name: str, asked: Question, head: dict[str, Any]) -
 
 
 def whole(head: dict[str, Any], asked: Question, words: list[str]) -> dict[str, Any]:
-    content = [{"type": "output_text", "text": "".join(words), "annotations": [], "logprobs": None}]
+    content: list[dict[str, Any]] = [
+        {"type": "output_text", "text": "".join(words), "annotations": [], "logprobs": None}
+    ]
     message = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": content}
     usage = {
         "input_tokens": asked.prompt_tokens,
