@@ -11,12 +11,13 @@ import aiohttp
 import pytest
 
 from lorikeet.api.loraadapter import LoRAAdapterStatus, ReplicaState, State
+from lorikeet.api.modelserver import ModelServerStatus
 from lorikeet.api.ref import Ref
 from lorikeet.controller import loops as loops_module
 from lorikeet.controller.index import WATCHED, Index
 from lorikeet.controller.loops import Loops
 from lorikeet.controller.report import Tell
-from lorikeet.controller.tell import RETRY, tell
+from lorikeet.controller.tell import FAILED, tell
 from lorikeet.controller.world import Lines, World
 from lorikeet.kube.client import Body, Kube
 from lorikeet.kube.errors import Conflict, KubeError, NotFound, Refused, Unreachable
@@ -228,7 +229,7 @@ class TestTell:
         self, world: World, kube: ScriptedKube, error: KubeError
     ) -> None:
         kube.trouble[LORAADAPTERS] = error
-        assert await self.tell(world) == RETRY
+        assert await self.tell(world) == FAILED.again
 
     @pytest.mark.parametrize("error", [NotFound("gone"), Conflict("another uid")], ids=repr)
     async def test_of_an_object_that_is_gone_nothing_is_told(
@@ -236,6 +237,25 @@ class TestTell:
     ) -> None:
         kube.trouble[LORAADAPTERS] = error
         assert await self.tell(world) is None
+
+    @pytest.mark.parametrize("error", [Unreachable("later"), Conflict("newer")], ids=repr)
+    async def test_nobody_is_ready_on_replicas_that_could_not_be_told_of(
+        self, world: World, kube: ScriptedKube, error: KubeError
+    ) -> None:
+        kube.held[MODELSERVERS] = [existing(b.server_body(), 1)]
+        world.index.replace(MODELSERVERS, kube.held[MODELSERVERS], 1)
+        server = Tell(MODELSERVERS, b.SERVER, "uid-qwen", ModelServerStatus(model_name="base"), 0.0)
+        lost, ready = (
+            Tell(LORAADAPTERS, SQL, "uid-sql", LoRAAdapterStatus(engine_name=f"sql@{number}"), 0.0) for number in (1, 2)
+        )
+        kube.trouble[MODELSERVERS] = error
+        await tell(b.SERVER, [lost, server], world)
+        assert len(kube.applied) == 1, "who is Ready no more is said all the same"
+        await tell(b.SERVER, [server, ready], world)
+        assert len(kube.applied) == 1
+        del kube.trouble[MODELSERVERS]
+        await tell(b.SERVER, [server, ready], world)
+        assert len(kube.applied) == 3
 
     async def test_whoever_no_longer_leads_writes_nothing_and_says_so(self, world: World, kube: ScriptedKube) -> None:
         assert isinstance(world.lease, AlwaysLeader)

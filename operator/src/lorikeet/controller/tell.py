@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from lorikeet.api.conditions import Reason
 from lorikeet.api.ref import Ref
@@ -17,13 +18,29 @@ from lorikeet.kube.resource import MODELSERVERS
 
 log = logging.getLogger(__name__)
 
-RETRY = 1.0
 AT_ONCE = 8
 """Writes to the API server beside each other; its own limits for one client are far above."""
 
 
+@dataclass(frozen=True)
+class Written:
+    """What came of a write: whether the object says so now, and in how many seconds to look again."""
+
+    told: bool
+    again: float | None = None
+
+
+STALE = Written(told=False)
+"""The object is gone or newer than our view: its own event brings the next pass."""
+FAILED = Written(told=False, again=1.0)
+
+
 async def tell(server: Ref, tells: Iterable[Tell], world: World) -> float | None:
-    """Write what is due. Returns seconds until the next is, or a failed one is tried again; None when all is told."""
+    """Write what is due. Returns seconds until the next is, or a failed one is tried again; None when all is told.
+
+    What comes after the server's own status waits until that is told: an adapter would be Ready on replicas of which no
+    gateway has heard.
+    """
     waiting = world.lines[server].waiting
     due, now = {}, world.clock()
     left: list[float] = []
@@ -38,28 +55,31 @@ async def tell(server: Ref, tells: Iterable[Tell], world: World) -> float | None
             left.append(rest)
         else:
             ripe.append(item)
-    for _, alike in itertools.groupby(ripe, key=lambda item: item.resource):
-        left += await _write_all(server, list(alike), world)
+    for resource, alike in itertools.groupby(ripe, key=lambda item: item.resource):
+        written = await _write_all(server, list(alike), world)
+        left += [each.again for each in written if each.again is not None]
+        if resource is MODELSERVERS and not all(each.told for each in written):
+            break
     return min(left, default=None)
 
 
-async def _write_all(server: Ref, items: Sequence[Tell], world: World) -> list[float]:
-    """Some at a time: one after the other, a hundred adapters take a second. Returns the waits that are asked for."""
+async def _write_all(server: Ref, items: Sequence[Tell], world: World) -> list[Written]:
+    """Some at a time: one after the other, a hundred adapters take a second."""
     waiting, room = world.lines[server].waiting, asyncio.Semaphore(AT_ONCE)
 
-    async def write(item: Tell) -> float | None:
+    async def write(item: Tell) -> Written:
         async with room:
-            again = await _write(server, item, world)
-        if again != RETRY:
+            written = await _write(server, item, world)
+        if written != FAILED:
             del waiting[item.resource, item.ref]
-        return again
+        return written
 
     try:
         async with asyncio.TaskGroup() as writes:
             tasks = [writes.create_task(write(item)) for item in items]
     except ExceptionGroup as errors:  # who no longer leads hears it as from a single write
         raise errors.exceptions[0] from errors
-    return [again for task in tasks if (again := task.result()) is not None]
+    return [task.result() for task in tasks]
 
 
 async def tell_left(server: Ref, found: Iterable[Leftover], world: World) -> None:
@@ -84,8 +104,8 @@ def _by_pod(found: Iterable[Leftover]) -> dict[str, list[str]]:
     return pods
 
 
-async def _write(server: Ref, item: Tell, world: World) -> float | None:
-    """One status, by server-side apply: we own what we say and nothing else. Returns seconds until the next pass.
+async def _write(server: Ref, item: Tell, world: World) -> Written:
+    """One status, by server-side apply: we own what we say and nothing else.
 
     What was told is a fact of the next pass (an old version goes once gateways were told of the new one), also of other
     servers' (a name goes once its new holder answers); its own event wakes nobody, for it is known here before.
@@ -93,17 +113,17 @@ async def _write(server: Ref, item: Tell, world: World) -> float | None:
     world.lease.must_hold()
     known = world.index.get(item.resource, item.ref)
     if known is None or known["metadata"]["uid"] != item.uid:
-        return None
+        return STALE
     # The version: what we say of one object must never be written on another of the same name, nor from an old view.
     # The uid alone does not do it: the API server takes no notice of it where the status of an object is written.
     meta = {key: known["metadata"][key] for key in ("namespace", "name", "uid", "resourceVersion")}
     try:
         written = await world.kube.apply(item.resource, {"metadata": meta, "status": item.status.dump()}, "status")
     except (NotFound, Conflict):
-        return None
+        return STALE
     except KubeError as error:
         log.warning("status of %s %s: %s", item.resource.kind, item.ref, error)
-        return RETRY
+        return FAILED
     changed = world.index.put(item.resource, written)
     if item.turned:
         log.info("%s %s: %s: %s", item.resource.kind, item.ref, item.turned.reason, item.turned.message)
@@ -112,4 +132,4 @@ async def _write(server: Ref, item: Tell, world: World) -> float | None:
     for other in changed - {server}:
         if other in world.lines:
             world.lines[other].changed()
-    return 0.0 if changed else None
+    return Written(told=True, again=0.0 if changed else None)
