@@ -47,6 +47,7 @@ lint: venv
 	@cd operator && lint-imports --no-cache >/tmp/lorikeet-imports.$$$$ || { cat /tmp/lorikeet-imports.$$$$; exit 1; }; rm -f /tmp/lorikeet-imports.$$$$
 	@shellcheck -x $$( { $(SHELL_SCRIPTS); } | sort -u)
 	@$(PY) -m lorikeet.api.crd --check
+	@$(PY) -m lorikeet.gateway.openapi --check
 	@echo "lint: ok"
 
 types: venv
@@ -56,8 +57,9 @@ types: venv
 unit: venv
 	@$(PYTEST) -q -n 3 -m "not ($(SLOW))" tests
 
-generate: venv ## Write the CRDs and docs that come from the models
+generate: venv ## Write the CRDs and docs that come from the code
 	@$(PY) -m lorikeet.api.crd --write
+	@$(PY) -m lorikeet.gateway.openapi --write
 
 # --- prove it ---------------------------------------------------------------------------------------------------------
 .PHONY: test lives integration vllm-test service-test e2e terraform-test e2e-aws
