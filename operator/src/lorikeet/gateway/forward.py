@@ -20,7 +20,7 @@ from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.meter import Meter, Metered
 from lorikeet.gateway.openai import ApiError, engine_failed, interrupted, no_route, not_ready
 from lorikeet.gateway.pick import Picker
-from lorikeet.gateway.relay import Events, Pieces, Translation
+from lorikeet.gateway.relay import Events, Garbled, Pieces, Translation
 from lorikeet.gateway.renamed import renaming
 from lorikeet.gateway.wire.pool import Pool
 from lorikeet.gateway.wire.reply import Reply
@@ -128,10 +128,12 @@ class Forwarder:
         except Silent as error:
             raise Passed("reset") from error
         try:
-            if head.status in PASSED_OVER or head.status >= 500:
+            if head.status in PASSED_OVER or head.status >= 500 or 300 <= head.status < 400:
                 await self._pass_over(upstream, head)
             meter.pod = target.pod
             await self._relay(upstream, head, target, words, reply, meter)
+        except Garbled as error:  # the client knows nothing of it yet
+            raise Passed("failed", engine_failed(502)) from error
         finally:
             reply.feed_from(None)
             self.pool.give_back(upstream)
@@ -178,7 +180,7 @@ class Forwarder:
         """Raises Passed where a reply that is short enough to be held broke off."""
         whole, length = b"", None
         limit = self.limits.body_bytes if words.whole else self.limits.held_bytes
-        if held := head.length is not None and head.length <= limit:
+        if held := (head.length is not None and head.length <= limit) or (words.whole and not is_stream(head)):
             whole = await self._whole(upstream, limit)
             meter.whole(whole)
             whole = words.of(whole) if head.status < 400 else words.error(whole)
@@ -206,16 +208,16 @@ class Forwarder:
     ) -> None:
         reply.feed_from(upstream)
         reply.flush_soon()
-        streamed = head.length is None and head.header(b"content-type").startswith(EVENTS)
+        streamed = is_stream(head)
         pieces = Events(words, reply, meter) if streamed else Pieces(words, reply)
         try:
             await upstream.relay(pieces if streamed else Metered(meter, pieces))
+            pieces.finish()
         except UpstreamError as error:
             self.counters.cut()
             log.warning("a reply of %s broke off: %s", upstream.address, error)
             reply.cut(interrupted().event() if streamed else b"")
             return
-        pieces.finish()
         reply.finish()
 
     def _head(self, ask: Ask, length: int, target: Target) -> bytes:
@@ -225,6 +227,11 @@ class Forwarder:
             b"POST %b HTTP/1.1\r\nhost: %b\r\nauthorization: %b\r\naccept: %b\r\n"
             b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
         ) % (ask.path, target.address.encode(), authorization, ask.accept, length)
+
+
+def is_stream(head: ReplyHead) -> bool:
+    """Whether events follow, for as long as it takes."""
+    return head.length is None and head.header(b"content-type").startswith(EVENTS)
 
 
 def is_missing_route(body: bytes) -> bool:

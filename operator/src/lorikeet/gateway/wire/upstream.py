@@ -209,7 +209,12 @@ class Upstream(asyncio.Protocol):
             return
         if self._pieces:
             pieces, self._pieces = self._pieces, []
-            self._sink.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            try:
+                self._sink.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            except UpstreamError as error:  # it cannot be told in the client's words: as good as cut
+                self._complete = False
+                self._end(str(error))
+                return
         if self._complete and self._end_of_body is not None and not self._end_of_body.done():
             self._end_of_body.set_result(None)
 
