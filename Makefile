@@ -102,6 +102,11 @@ explore: venv ## Properties with new examples, ROUNDS=10 times over; what fails 
 	@for round in $$(seq $${ROUNDS:-10}); do \
 	  LORIKEET_EXAMPLES=explore $(PYTEST) -q -n 2 -m "hypothesis and not ($(SLOW))" tests || exit 1; done
 
+.PHONY: fuzz-gateway
+fuzz-gateway: venv ## Bytes of clients and engines against the gateway for MINUTES=10; what fails is printed with its seed
+	@until=$$(($$(date +%s) + 60 * $${MINUTES:-10})); while [ "$$(date +%s)" -lt "$$until" ]; do \
+	  LORIKEET_EXAMPLES=fuzz $(PYTEST) -q --timeout 0 tests/gateway/test_fuzz_*.py || exit 1; done
+
 .PHONY: bench-gateway
 bench-gateway: venv ## What a request and a chunk cost the gateway, beside nginx where it is: docs/benchmarks/gateway.*
 	@$(PY) -m lorikeet.testing.bench_gateway --out docs/benchmarks

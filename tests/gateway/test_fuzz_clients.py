@@ -53,7 +53,7 @@ def test_whatever_a_client_says_is_heard_once_at_most_answered_in_shape_and_leav
     check_plain(heard)
     if not speech.leaves and not talk.broke:
         assert numbers(said) == [one.number for one in heard], "each answer is that of one request, heard once"
-        assert said, "never silence"
+        assert said or not speech.data.strip(b"\r\n"), "never silence"
     if speech.whole:
         marks = [one.body["prompt"] for one in heard]
         meant = [request.mark for request in speech.requests]

@@ -56,5 +56,5 @@ def _next(said: bytes) -> tuple[Answer | None, bytes]:
     complete = isinstance(event, h11.EndOfMessage)
     if head is None:
         return None, b""
-    headers = {name.decode(): value.decode() for name, value in head.headers}
+    headers = {name.decode(): value.decode("latin-1") for name, value in head.headers}
     return Answer(head.status_code, headers, bytes(body), complete), client.trailing_data[0] if complete else b""
