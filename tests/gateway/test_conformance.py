@@ -41,7 +41,7 @@ KEY = "sk-aaaaaaaaaaaa-x"
 SERVER = Ref("ns", "qwen")
 ENGINE_NAME = "sql@3f9c1a7d20b4"
 NAMES = ["base", "ns:base", "sql", "ns:sql", "acme/sql"]
-EXAMPLES = 15 if settings.default.derandomize else 200
+EXAMPLES = 10 if settings.default.derandomize else 200
 WAYS = [
     (path, method, mode)
     for path, item in document()["paths"].items()

@@ -39,7 +39,7 @@ def test_whatever_a_client_says_is_heard_once_at_most_answered_in_shape_and_leav
 ) -> None:
     async def exchange() -> tuple[Talk, list[Heard]]:
         stage.engine.heard.clear()
-        talk = await stage.talk(speech.pieces, leave=speech.leaves)
+        talk = await (stage.talk(speech.pieces, leave=True) if speech.leaves else stage.ask(speech.pieces))
         await stage.settle()
         heard = list(stage.engine.heard)
         await stage.rest()

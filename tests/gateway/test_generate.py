@@ -13,6 +13,7 @@ from lorikeet.gateway.relay import Events
 from lorikeet.gateway.renamed import Renaming
 
 TEXTS = Texts(Renaming(b'"sql@1"', b'"sql"'))
+PIECES = Texts(Renaming(b'"sql@1"', b'"sql"'), stream=True)
 DONE = {"choices": [{"text": "SELECT", "finish_reason": "stop"}], "model": "sql@1", "usage": {"total_tokens": 3}}
 SSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -62,7 +63,7 @@ def test_a_stream_is_its_texts_however_it_is_cut() -> None:
     error = b'data: {"error":{"message":"no sql@1"}}\n\n'
     whole = b'data: {"choices":[{"text":"SE"}]}\n\ndata: {"choices":[]}\n\n' + error + b"data: [DONE]\n\n"
     for size in range(1, len(whole)):
-        events = Events(TEXTS, written := Written())
+        events = Events(PIECES, written := Written())
         for start in range(0, len(whole), size):
             events.write(whole[start : start + size])
         events.finish()

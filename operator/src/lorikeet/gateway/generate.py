@@ -55,6 +55,7 @@ class Texts:
     """Completions in, texts out: whole, or event by event."""
 
     inner: Renaming
+    stream: bool = False
 
     @property
     def longest(self) -> int:
@@ -66,9 +67,9 @@ class Texts:
 
     def of(self, data: bytes) -> bytes:
         """A whole answer, or whole events."""
-        if data[:1] == b"{" and not data.endswith(_END):
+        if not self.stream:
             return orjson.dumps(self._text(_object(data)))
-        return b"".join(self._event(event) + _END for event in data.split(_END) if event)
+        return b"".join(self._event(event) + _END for event in data.split(_END) if event.strip())
 
     def error(self, body: bytes) -> bytes:
         """An error is an error in both shapes."""
@@ -91,7 +92,7 @@ class Texts:
         return b"data: " + (self.error(orjson.dumps(said)) if "error" in said else orjson.dumps(self._text(said)))
 
     def _text(self, said: dict[str, Any]) -> dict[str, Any]:
-        choice = _choice(said)
+        choice = _choice(said, self.stream)
         told = {
             "text": choice.get("text", ""),
             "finish_reason": choice.get("finish_reason"),
@@ -112,16 +113,22 @@ def _object(data: bytes) -> dict[str, Any]:
     return said
 
 
-def _choice(said: dict[str, Any]) -> dict[str, Any]:
+def _choice(said: dict[str, Any], stream: bool) -> dict[str, Any]:
     """Its one choice; the last event of a stream may have none. Raises Garbled."""
     match said.get("choices"):
-        case [{"text": str()} as choice, *_]:
+        case [{"text": str()}, *_] as choices:
+            choice: dict[str, Any] = choices[0]
             return choice
-        case [] | None:
+        case [] | None if stream:
             return {}
     raise Garbled("the engine said no completion")
 
 
 def words(engine: bytes, client: bytes) -> Translation:
-    """What a client of this route reads in place of a completion."""
+    """What a client reads in place of a completion."""
     return Texts(Renaming(engine, client))
+
+
+def events(engine: bytes, client: bytes) -> Translation:
+    """What a client reads in place of a completion that comes piece by piece."""
+    return Texts(Renaming(engine, client), stream=True)

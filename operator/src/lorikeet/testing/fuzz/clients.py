@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import orjson
 from hypothesis import strategies as st
 
-from lorikeet.testing.fuzz.wounds import split, wounded
+from lorikeet.testing.fuzz.wounds import shown, split, wounded
 
 ASKING = [b"/v1/completions", b"/v1/chat/completions", b"/v1/generate", b"/v1/generate/stream"]
 LINES = [
@@ -44,6 +44,9 @@ class Speech:
     """Nothing was wounded."""
     leaves: bool
     """It goes away without having read."""
+
+    def __repr__(self) -> str:
+        return f"Speech([{shown(self.pieces)}], whole={self.whole}, leaves={self.leaves})"
 
     @property
     def data(self) -> bytes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from lorikeet.testing.fuzz.wounds import split, wounded
+from lorikeet.testing.fuzz.wounds import shown, split, wounded
 
 NAME = b'"sql@3f9c1a7d20b4"'
 ANSWER = b'{"model":' + NAME + b',"choices":[{"text":"a","finish_reason":"stop"}],"usage":{"completion_tokens":1}}'
@@ -68,6 +68,10 @@ class Said:
     cut: bool
     """It is as it should be, but for an end that is missing."""
     stream: bool
+
+    def __repr__(self) -> str:
+        kind = "whole" if self.whole else "cut" if self.cut else "strange"
+        return f"Said([{shown(self.pieces)}], {self.ends}, {kind}, stream={self.stream})"
 
     @property
     def data(self) -> bytes:

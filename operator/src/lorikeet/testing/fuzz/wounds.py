@@ -18,6 +18,7 @@ SCRAPS = [
     ),
 ]
 MOST_SPLITS = 6
+LONG = 1000
 
 
 @st.composite
@@ -46,3 +47,8 @@ def split(draw: st.DrawFn, whole: bytes) -> list[bytes]:
     cuts = draw(st.lists(st.integers(0, len(whole)), max_size=MOST_SPLITS, unique=True).map(sorted))
     places = [0, *cuts, len(whole)]
     return [whole[start:end] for start, end in pairwise(places) if end > start]
+
+
+def shown(pieces: list[bytes]) -> str:
+    """For people: the whole of short pieces, both ends of long ones."""
+    return ", ".join(repr(piece) if len(piece) < LONG else f"{piece[:200]!r}…{piece[-200:]!r}" for piece in pieces)
