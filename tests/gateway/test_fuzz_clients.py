@@ -21,7 +21,7 @@ HASTY = Limits(
     cold_seconds=0,
     body_bytes=100_000,
     bodies_bytes=300_000,
-    small_bytes=10_000,
+    small_bytes=1_000,
 )
 AT_ONCE = 4096
 """Bytes that surely come in one read, if they were sent in one piece."""

@@ -23,6 +23,7 @@ HEADERS = [
     *(b"X: folded\r\n over", b"X : spaced", b": nameless", b"X", b"X: \0", b"X: " + b"y" * 17_000),
     b"\r\n".join([b"X: y"] * 101),
 ]
+LARGE = 2000
 HIDDEN = 'POST /v1/completions HTTP/1.1\r\nHost: e\r\nContent-Length: 32\r\n\r\n{"model":"sql","prompt":"hidden"}'
 
 
@@ -86,7 +87,7 @@ def _body(draw: st.DrawFn, path: bytes, mark: str) -> bytes:
         return orjson.dumps(fields)
     fields["model"] = draw(st.sampled_from(["sql", "base", "ns:sql", "nobody"]))
     fields["stream"] = draw(st.booleans())
-    fields["user"] = draw(st.sampled_from(["", HIDDEN, "x" * 40_000]))
+    fields["user"] = draw(st.sampled_from(["x" * LARGE, HIDDEN, ""]))
     return orjson.dumps(fields)
 
 
@@ -141,4 +142,4 @@ def _chunks(draw: st.DrawFn, body: bytes, *, strange: bool) -> bytes:
 
 def _mostly(draw: st.DrawFn) -> bool:
     """Few faults at once: a request with many of them ends at the first."""
-    return draw(st.integers(0, 4)) > 0
+    return draw(st.integers(0, 4)) < 4
