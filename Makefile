@@ -47,6 +47,7 @@ lint: venv
 	@cd operator && lint-imports --no-cache >/tmp/lorikeet-imports.$$$$ || { cat /tmp/lorikeet-imports.$$$$; exit 1; }; rm -f /tmp/lorikeet-imports.$$$$
 	@shellcheck -x $$( { $(SHELL_SCRIPTS); } | sort -u)
 	@$(PY) -m lorikeet.api.crd --check
+	@$(PY) -m lorikeet.gateway.openapi --check
 	@echo "lint: ok"
 
 types: venv
@@ -56,8 +57,9 @@ types: venv
 unit: venv
 	@$(PYTEST) -q -n 3 -m "not ($(SLOW))" tests
 
-generate: venv ## Write the CRDs and docs that come from the models
+generate: venv ## Write the CRDs and docs that come from the code
 	@$(PY) -m lorikeet.api.crd --write
+	@$(PY) -m lorikeet.gateway.openapi --write
 
 # --- prove it ---------------------------------------------------------------------------------------------------------
 .PHONY: test lives integration vllm-test service-test e2e terraform-test e2e-aws
@@ -99,6 +101,11 @@ faults: venv toolchain ## Every fault at every side effect, about an hour; PLAN=
 explore: venv ## Properties with new examples, ROUNDS=10 times over; what fails becomes a test
 	@for round in $$(seq $${ROUNDS:-10}); do \
 	  LORIKEET_EXAMPLES=explore $(PYTEST) -q -n 2 -m "hypothesis and not ($(SLOW))" tests || exit 1; done
+
+.PHONY: fuzz-gateway
+fuzz-gateway: venv ## Bytes of clients and engines against the gateway for MINUTES=10; what fails is printed with its seed
+	@until=$$(($$(date +%s) + 60 * $${MINUTES:-10})); while [ "$$(date +%s)" -lt "$$until" ]; do \
+	  LORIKEET_EXAMPLES=fuzz $(PYTEST) -q --timeout 0 tests/gateway/test_fuzz_*.py || exit 1; done
 
 .PHONY: bench-gateway
 bench-gateway: venv ## What a request costs the gateway, beside nginx and others from PyPI: docs/benchmarks/gateway.* (about 15 minutes)

@@ -458,6 +458,15 @@ async def test_an_engine_that_fails_inside_is_tried_elsewhere_and_keeps_its_reas
     assert (await stack.client.ask()).status == 200
 
 
+@pytest.mark.parametrize("status", ["304 Not Modified", "301 Moved", "999 What"])
+async def test_a_status_that_no_engine_should_say_is_an_engine_that_failed(
+    stack: Any, make_engine: Any, reply_with: Any, status: str
+) -> None:
+    stack.route(await make_engine(reply_with(b"", status)))
+    answer = await stack.client.ask()
+    assert (answer.status, answer.json()["error"]["code"]) == (502, "engine_error")
+
+
 async def test_each_request_has_an_id_of_ours(stack: Any, make_engine: Any) -> None:
     stack.route(await make_engine())
     heads = [(await stack.client.ask(headers="x-request-id: theirs\r\n")).head for _ in range(3)]

@@ -13,6 +13,7 @@ from lorikeet.gateway.relay import Events
 from lorikeet.gateway.renamed import Renaming
 
 TEXTS = Texts(Renaming(b'"sql@1"', b'"sql"'))
+PIECES = Texts(Renaming(b'"sql@1"', b'"sql"'), stream=True)
 DONE = {"choices": [{"text": "SELECT", "finish_reason": "stop"}], "model": "sql@1", "usage": {"total_tokens": 3}}
 SSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -62,7 +63,7 @@ def test_a_stream_is_its_texts_however_it_is_cut() -> None:
     error = b'data: {"error":{"message":"no sql@1"}}\n\n'
     whole = b'data: {"choices":[{"text":"SE"}]}\n\ndata: {"choices":[]}\n\n' + error + b"data: [DONE]\n\n"
     for size in range(1, len(whole)):
-        events = Events(TEXTS, written := Written())
+        events = Events(PIECES, written := Written())
         for start in range(0, len(whole), size):
             events.write(whole[start : start + size])
         events.finish()
@@ -90,5 +91,27 @@ async def test_an_engine_that_says_no_json_costs_this_request_and_nothing_else(
 ) -> None:
     stack.route(await make_engine(reply_with(b"nonsense"), reply_with(json.dumps(DONE).encode())))
     answers = [await stack.client.post(b'{"prompt":"hi","adapter":"sql"}', "/v1/generate") for _ in range(2)]
-    assert [answer.status for answer in answers] == [500, 200]
-    assert answers[0].json()["error"]["code"] == "internal_error"
+    assert [answer.status for answer in answers] == [502, 200]
+    assert answers[0].json()["error"]["code"] == "engine_error"
+
+
+@pytest.mark.parametrize(
+    "event", [b"data: nonsense", b"data: []", b'data: {"choices":[7]}', b"nonsense", b"data: " + b"x" * 2_000_000]
+)
+async def test_a_stream_that_makes_no_sense_ends_in_an_error_and_is_not_done(
+    stack: Any, make_engine: Any, say_bytes: Any, caplog: Any, event: bytes
+) -> None:
+    whole = b'data: {"choices":[{"text":"SE"}]}\n\n' + event + b"\n\ndata: [DONE]\n\n"
+    stack.route(await make_engine(say_bytes(SSE + b"%x\r\n%b\r\n0\r\n\r\n" % (len(whole), whole))))
+    body = (await stack.client.post(b'{"prompt":"hi","adapter":"sql"}', "/v1/generate/stream")).body
+    assert b"stream_interrupted" in body
+    assert b"[DONE]" not in body
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_an_answer_in_chunks_is_an_answer(stack: Any, make_engine: Any, say_bytes: Any) -> None:
+    said, head = json.dumps(DONE).encode(), b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+    chunks = b"%x\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (5, said[:5], len(said) - 5, said[5:])
+    stack.route(await make_engine(say_bytes(head + b"transfer-encoding: chunked\r\n\r\n" + chunks)))
+    answer = await stack.client.post(b'{"prompt":"hi","adapter":"sql"}', "/v1/generate")
+    assert answer.json()["text"] == "SELECT"

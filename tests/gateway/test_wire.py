@@ -70,6 +70,7 @@ async def test_what_could_be_read_in_two_ways_is_refused_in_openais_shape(
     assert said.startswith(b"HTTP/1.1 %d " % status), said[:200]
     assert b"connection: close" in said
     assert b'{"error":{"message":' in said
+    assert (b'"code":"not_found"' if status == 404 else b'"code":"bad_request"') in said
     assert said.count(b"\r\n\r\n") == 1
     assert engine.heard == []
 

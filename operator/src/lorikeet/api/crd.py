@@ -6,15 +6,13 @@ python -m lorikeet.api.crd --check     fail, naming the files, if one of them di
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from lorikeet.api import reference
+from lorikeet.api import generated, reference
 from lorikeet.api.kinds import Definition, definitions
 from lorikeet.api.ref import GROUP, VERSION
 from lorikeet.api.rules import rules
@@ -93,29 +91,7 @@ def _yaml(body: Mapping[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write or check the generated files; 1 if a check found a difference."""
-    parser = argparse.ArgumentParser(prog="python -m lorikeet.api.crd", description="Make the CRDs and their docs.")
-    mode = parser.add_mutually_exclusive_group(required=True)
-    mode.add_argument("--write", action="store_true", help="write the files")
-    mode.add_argument("--check", action="store_true", help="fail if a file differs")
-    parser.add_argument("--root", type=Path, default=Path(__file__).parents[4], help="the repository's root")
-    chosen = parser.parse_args(arguments)
-    if chosen.write:
-        _write(chosen.root)
-        return 0
-    stale = [path for path, text in files().items() if _read(chosen.root / path) != text]
-    for path in stale:
-        print(f"{path} differs from the models: run `make generate`", file=sys.stderr)
-    return 1 if stale else 0
-
-
-def _write(root: Path) -> None:
-    for path, text in files().items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text)
-
-
-def _read(path: Path) -> str | None:
-    return path.read_text() if path.is_file() else None
+    return generated.main(files, "python -m lorikeet.api.crd", "Make the CRDs and their docs.", arguments)
 
 
 if __name__ == "__main__":

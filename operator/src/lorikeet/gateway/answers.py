@@ -78,7 +78,9 @@ class Answers:
                 await self._infer(caller, Ask(path, asked, accept_of(request), caller.tenant.salt), reply)
             case routes.Generate(stream):
                 asked = generate.parse(request.body, stream, self.catalog.sole_base())
-                ask = Ask(generate.PATH, asked, b"*/*", caller.tenant.salt, generate.words)
+                ask = Ask(
+                    generate.PATH, asked, b"*/*", caller.tenant.salt, generate.events if stream else generate.words
+                )
                 await self._infer(caller, ask, reply)
             case routes.ListModels():
                 self._tell(reply, self.models.list(caller))

@@ -20,7 +20,7 @@ from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.meter import Meter, Metered
 from lorikeet.gateway.openai import ApiError, engine_failed, interrupted, no_route, not_ready
 from lorikeet.gateway.pick import Picker
-from lorikeet.gateway.relay import Events, Pieces, Translation
+from lorikeet.gateway.relay import Events, Garbled, Pieces, Translation
 from lorikeet.gateway.renamed import renaming
 from lorikeet.gateway.wire.pool import Pool
 from lorikeet.gateway.wire.reply import Reply
@@ -129,14 +129,16 @@ class Forwarder:
         except Silent as error:
             raise Passed("reset") from error
         try:
-            if head.status in PASSED_OVER or head.status >= 500:
+            if head.status in PASSED_OVER or head.status >= 500 or 300 <= head.status < 400:
                 await self._pass_over(upstream, head)
             meter.pod = target.pod
             limit = self.limits.body_bytes if words.whole else self.limits.held_bytes
-            if head.length is None or head.length > limit:
+            if is_stream(head) or not (words.whole or (head.length is not None and head.length <= limit)):
                 await self._piece_by_piece(upstream, head, target, words, reply, meter)
             else:
                 self._at_once(await self._whole(upstream, limit), head, target, words, reply, meter)
+        except Garbled as error:  # the client knows nothing of it yet
+            raise Passed("failed", engine_failed(502)) from error
         finally:
             reply.feed_from(None)
             self.pool.give_back(upstream)
@@ -196,16 +198,16 @@ class Forwarder:
         reply.start(head.status, relayed(head), None if words.longest else head.length, target.lines)
         reply.feed_from(upstream)
         reply.flush_soon()
-        streamed = head.length is None and head.headers.get(b"content-type", b"").startswith(EVENTS)
+        streamed = is_stream(head)
         pieces = Events(words, reply, meter) if streamed else Pieces(words, reply)
         try:
             await upstream.relay(pieces if streamed else Metered(meter, pieces))
+            pieces.finish()
         except UpstreamError as error:
             self.counters.cut()
             log.warning("a reply of %s broke off: %s", upstream.address, error)
             reply.cut(interrupted().event() if streamed else b"")
             return
-        pieces.finish()
         reply.finish()
 
     def _head(self, ask: Ask, length: int, target: Target) -> bytes:
@@ -220,6 +222,11 @@ class Forwarder:
 def relayed(head: ReplyHead) -> Headers:
     """What a client sees of an engine's headers."""
     return [(name, head.headers[name]) for name in RELAYED if name in head.headers]
+
+
+def is_stream(head: ReplyHead) -> bool:
+    """Whether events follow, for as long as it takes."""
+    return head.length is None and head.headers.get(b"content-type", b"").startswith(EVENTS)
 
 
 def is_missing_route(body: bytes) -> bool:

@@ -9,13 +9,14 @@ from typing import Any
 import orjson
 
 from lorikeet.gateway.body import NAME_LIMIT, Asked, bad, fields_of
-from lorikeet.gateway.relay import Translation
+from lorikeet.gateway.relay import Garbled, Translation
 from lorikeet.gateway.renamed import Renaming
 
 PATH = b"/v1/completions"
 FIELDS = frozenset({"prompt", "max_tokens", "adapter", "model", "temperature", "top_p", "seed", "stop"})
 _END = b"\n\n"
-_DATA = re.compile(rb"data: (.*)", re.DOTALL)
+_DATA = re.compile(rb"^data:[ ]?(.*)$", re.MULTILINE)
+_EVENT_LIMIT = 1024 * 1024
 
 
 def parse(body: bytes, stream: bool, base: str | None) -> Asked:
@@ -54,6 +55,7 @@ class Texts:
     """Completions in, texts out: whole, or event by event."""
 
     inner: Renaming
+    stream: bool = False
 
     @property
     def longest(self) -> int:
@@ -65,9 +67,9 @@ class Texts:
 
     def of(self, data: bytes) -> bytes:
         """A whole answer, or whole events."""
-        if data.startswith(b"data: "):
-            return b"".join(self._event(event) + _END for event in data.split(_END) if event)
-        return orjson.dumps(self._text(orjson.loads(data)))
+        if not self.stream:
+            return orjson.dumps(self._text(_object(data)))
+        return b"".join(self._event(event) + _END for event in data.split(_END) if event.strip())
 
     def error(self, body: bytes) -> bytes:
         """An error is an error in both shapes."""
@@ -75,17 +77,22 @@ class Texts:
 
     def held(self, data: bytes) -> int:
         """All after the last whole event."""
-        return len(data) - (data.rfind(_END) + len(_END)) if _END in data else len(data)
+        held = len(data) - (data.rfind(_END) + len(_END)) if _END in data else len(data)
+        if held > _EVENT_LIMIT:
+            raise Garbled("an event of the engine does not end")
+        return held
 
     def _event(self, event: bytes) -> bytes:
-        data = _DATA.fullmatch(event)
-        if data is None or data[1] == b"[DONE]":
-            return event
-        said = orjson.loads(data[1])
-        return self.error(event) if "error" in said else b"data: " + orjson.dumps(self._text(said))
+        data = b"\n".join(_DATA.findall(event)).strip()
+        if event[:1] == b":" and not data:  # a comment keeps the connection alive
+            return b":"
+        if data == b"[DONE]":
+            return b"data: " + data
+        said = _object(data)
+        return b"data: " + (self.error(orjson.dumps(said)) if "error" in said else orjson.dumps(self._text(said)))
 
     def _text(self, said: dict[str, Any]) -> dict[str, Any]:
-        choice = (said.get("choices") or [{}])[0]
+        choice = _choice(said, self.stream)
         told = {
             "text": choice.get("text", ""),
             "finish_reason": choice.get("finish_reason"),
@@ -95,6 +102,33 @@ class Texts:
         return {name: value for name, value in (model | told).items() if value is not None}
 
 
+def _object(data: bytes) -> dict[str, Any]:
+    """What the engine said. Raises Garbled."""
+    try:
+        said = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise Garbled(f"the engine said no JSON: {error}") from error
+    if not isinstance(said, dict):
+        raise Garbled("the engine said no completion")
+    return said
+
+
+def _choice(said: dict[str, Any], stream: bool) -> dict[str, Any]:
+    """Its one choice; the last event of a stream may have none. Raises Garbled."""
+    match said.get("choices"):
+        case [{"text": str()}, *_] as choices:
+            choice: dict[str, Any] = choices[0]
+            return choice
+        case [] | None if stream:
+            return {}
+    raise Garbled("the engine said no completion")
+
+
 def words(engine: bytes, client: bytes) -> Translation:
-    """What a client of this route reads in place of a completion."""
+    """What a client reads in place of a completion."""
     return Texts(Renaming(engine, client))
+
+
+def events(engine: bytes, client: bytes) -> Translation:
+    """What a client reads in place of a completion that comes piece by piece."""
+    return Texts(Renaming(engine, client), stream=True)

@@ -64,7 +64,8 @@ def not_ready(name: str, why: str, retry_after: int) -> ApiError:
 
 
 def engine_failed(status: int) -> ApiError:
-    """For an engine that could not: what it says of its inside is nobody's business."""
+    """For an engine that could not: what it says of its inside is nobody's business. Not an error's status is 502."""
+    status = status if 500 <= status < 600 else 502
     return ApiError(status, "the engine failed on this request; ask again", code="engine_error")
 
 

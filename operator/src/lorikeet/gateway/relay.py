@@ -6,7 +6,11 @@ from typing import Protocol
 
 from lorikeet.gateway.meter import Meter
 from lorikeet.gateway.wire.events import END, WholeEvents
-from lorikeet.gateway.wire.upstream import Sink
+from lorikeet.gateway.wire.upstream import Sink, UpstreamError
+
+
+class Garbled(UpstreamError):
+    """A reply that is not what was asked for: it cannot be told in the client's words."""
 
 
 class Translation(Protocol):
@@ -23,7 +27,7 @@ class Translation(Protocol):
         ...
 
     def of(self, data: bytes) -> bytes:
-        """A whole answer, whole events, or a piece that cuts through nothing that changes."""
+        """A whole answer, whole events, or a piece that cuts through nothing that changes. Raises Garbled."""
         ...
 
     def error(self, body: bytes) -> bytes:
@@ -54,11 +58,13 @@ class Pieces:
         data = self._tail + data if self._tail else data
         held = self._translation.held(data)
         self._tail = data[len(data) - held :] if held else b""
-        self._sink.write(self._translation.of(data[: len(data) - held] if held else data))
+        if held < len(data):
+            self._sink.write(self._translation.of(data[: len(data) - held] if held else data))
 
     def finish(self) -> None:
         """The answer is whole."""
-        self._sink.write(self._tail)
+        if self._tail:
+            self._sink.write(self._translation.of(self._tail))
 
 
 class Events:

@@ -190,5 +190,5 @@ class RequestReader:
         self._refuse(413, f"the body has more than {self._limits.body_bytes} bytes")
 
     def _refuse(self, status: int, message: str, retry_after: int | None = None) -> None:
-        code = "bad_request" if status < 500 else "overloaded"
+        code = "overloaded" if status == 503 else "bad_request"
         self._refusal = self._refusal or ApiError(status, message, code=code, retry_after=retry_after)

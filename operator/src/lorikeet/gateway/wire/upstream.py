@@ -223,7 +223,11 @@ class Upstream(asyncio.Protocol):
         """Everything of one read goes on as one piece."""
         if self._pieces and self._sink is not None:
             pieces, self._pieces = self._pieces, []
-            self._sink.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            try:
+                self._sink.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            except UpstreamError as error:  # it cannot be told in the client's words: as good as cut
+                self._complete = False
+                self._end(str(error))
 
     def _end(self, why: str, silence: type[Silent] = Silent) -> None:
         if not self._ended:
