@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -94,9 +95,9 @@ class Gateway:
         """The table is whole, and nobody told us to stop."""
         return not self._server.closing and (self.synced or self._good_anyway())
 
-    async def listen(self, host: str, port: int, *, shared: bool = False) -> int:
+    async def listen(self, host: str, port: int, *, shared: bool = False, tls: ssl.SSLContext | None = None) -> int:
         """Serve clients; the bound port. `shared`: with other processes that listen there."""
-        return await self._server.listen(host, port, shared=shared)
+        return await self._server.listen(host, port, shared=shared, tls=tls)
 
     async def drain(self, linger: float, grace: float) -> None:
         """Stop without failing anybody; see WireServer.drain."""

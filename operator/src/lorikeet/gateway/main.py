@@ -25,6 +25,7 @@ from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.rows import AdapterRow, ServerRow
 from lorikeet.gateway.settings import Settings
 from lorikeet.gateway.snapshot import Snapshot
+from lorikeet.gateway.tls import Certificate
 from lorikeet.gateway.workers import supervise
 from lorikeet.kube.client import Kube
 from lorikeet.kube.resource import LORAADAPTERS, MODELSERVERS, SECRETS
@@ -77,7 +78,13 @@ async def run(settings: Settings, root_key: bytes, kubeconfig: Path | None = Non
         following += [group.create_task(feed.run()) for feed in key_feeds]
         gateway.follow([*feeds, *key_feeds], later(restored, loop.time))
         admin = await serve_admin(gateway, key_feeds, settings.host, settings.admin_port, settings.admin_socket)
-        port = await gateway.listen(settings.host, settings.port, shared=settings.admin_socket is not None)
+        tls = None
+        if settings.tls is not None:
+            certificate = Certificate(settings.tls)
+            tls = certificate.context
+            keeping.append(group.create_task(certificate.follow()))
+        shared = settings.admin_socket is not None
+        port = await gateway.listen(settings.host, settings.port, shared=shared, tls=tls)
         log.info("serving on port %d, admin on %s", port, settings.admin_socket or settings.admin_port)
         await stop.wait()
         loop.remove_reader(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 
 from lorikeet.gateway.limits import Limits
@@ -37,10 +38,11 @@ class WireServer:
         self.request_id = RequestIds().next
         self.room = Room(limits.bodies_bytes)
 
-    async def listen(self, host: str, port: int, *, shared: bool = False) -> int:
+    async def listen(self, host: str, port: int, *, shared: bool = False, tls: ssl.SSLContext | None = None) -> int:
         """Accept clients; the port that was bound (another than 0). `shared`: with other processes."""
+        patience = {} if tls is None else {"ssl_handshake_timeout": self._limits.handshake_seconds}
         self._listener = await self._loop.create_server(
-            self._connection, host, port, backlog=1024, reuse_port=shared or None
+            self._connection, host, port, backlog=1024, reuse_port=shared or None, ssl=tls, **patience
         )
         bound: int = self._listener.sockets[0].getsockname()[1]
         return bound
