@@ -5,63 +5,250 @@ from __future__ import annotations
 import asyncio
 import ssl
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.tls import Certificate
 
+LIMITS = Limits(cold_seconds=0)
+ASK = b"GET /health HTTP/1.1\r\nHost: gw\r\n\r\n"
+LAST = ASK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 
-def make(folder: Path, name: str) -> None:
+
+def make(folder: Path, name: str, *options: str) -> None:
     """A certificate of its own, and its key."""
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
     files = ["-keyout", str(folder / "tls.key"), "-out", str(folder / "tls.crt")]
-    subprocess.run([*command, "-subj", f"/CN={name}", *files], check=True, capture_output=True, timeout=60)
+    options = options or ("-nodes",)
+    subprocess.run([*command, *options, "-subj", f"/CN={name}", *files], check=True, capture_output=True, timeout=60)
 
 
-async def seen(port: int) -> tuple[bytes, bytes]:
-    """The certificate that a client is shown, and the status line it reads."""
+def anybody() -> ssl.SSLContext:
+    """A client that asks nobody who the server is."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     async with asyncio.timeout(10):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
-        writer.write(b"GET /health HTTP/1.1\r\nHost: gw\r\nConnection: close\r\n\r\n")
+        return await asyncio.open_connection("127.0.0.1", port, ssl=anybody())
+
+
+async def told(port: int, data: bytes) -> bytes:
+    """Everything that is said to `data`."""
+    reader, writer = await connect(port)
+    async with asyncio.timeout(10):
+        writer.write(data)
         said = await reader.read()
-        shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-        writer.close()
-    return shown, said.split(b"\r\n")[0]
+    writer.close()
+    return said
 
 
-async def test_clients_speak_tls_and_new_ones_see_a_new_certificate(stack: Any, tmp_path: Path) -> None:
+async def shown(port: int) -> bytes:
+    """The certificate that a client is shown who is then answered."""
+    reader, writer = await connect(port)
+    async with asyncio.timeout(10):
+        writer.write(LAST)
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 OK")
+    certificate: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.close()
+    return certificate
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Certificate:
     make(tmp_path, "old")
-    certificate = Certificate(tmp_path)
-    port = await stack.gateway.listen("127.0.0.1", 0, tls=certificate.context)
-    old, line = await seen(port)
-    assert line == b"HTTP/1.1 200 OK"
+    return Certificate(tmp_path)
+
+
+async def listen(stack: Any, certificate: Certificate) -> int:
+    port: int = await stack.gateway.listen("127.0.0.1", 0, tls=certificate.context)
+    return port
+
+
+async def test_new_clients_see_a_new_certificate_and_old_ones_go_on(
+    stack: Any, tmp_path: Path, certificate: Certificate
+) -> None:
+    port = await listen(stack, certificate)
+    reader, writer = await connect(port)
+    old = await shown(port)
     assert not certificate.reload()
     make(tmp_path, "new")
     assert certificate.reload()
-    new, line = await seen(port)
-    assert line == b"HTTP/1.1 200 OK"
-    assert new != old
+    assert await shown(port) != old
+    writer.write(LAST)
+    async with asyncio.timeout(10):
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 OK")
+    writer.close()
 
 
-async def test_half_a_change_is_not_taken(stack: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    make(tmp_path, "old")
-    certificate = Certificate(tmp_path)
-    port = await stack.gateway.listen("127.0.0.1", 0, tls=certificate.context)
-    old, _ = await seen(port)
+async def test_a_secret_that_is_mounted_anew_is_taken(stack: Any, tmp_path: Path) -> None:
+    for version in ("1", "2"):
+        (tmp_path / version).mkdir()
+        make(tmp_path / version, version)
+    folder, data = tmp_path / "tls", tmp_path / "tls" / "..data"
+    folder.mkdir()
+    data.symlink_to("../1")
+    for file in ("tls.crt", "tls.key"):
+        (folder / file).symlink_to(f"..data/{file}")
+    certificate = Certificate(folder)
+    port = await listen(stack, certificate)
+    old = await shown(port)
+    (folder / "..data_tmp").symlink_to("../2")
+    (folder / "..data_tmp").rename(data)  # what the kubelet does
+    assert certificate.reload()
+    assert await shown(port) != old
+
+
+async def test_half_a_change_is_not_taken_and_said_once(
+    stack: Any, tmp_path: Path, certificate: Certificate, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = await listen(stack, certificate)
+    old = await shown(port)
     key = (tmp_path / "tls.key").read_bytes()
     make(tmp_path, "new")
+    whole = (tmp_path / "tls.key").read_bytes()
     (tmp_path / "tls.key").write_bytes(key)
     assert not certificate.reload()
-    assert "keeping the certificate" in caplog.text
-    assert (await seen(port))[0] == old
-    (tmp_path / "tls.crt").unlink()
     assert not certificate.reload()
+    assert caplog.text.count("are no pair") == caplog.text.count("the certificate stays as it was") == 1
+    assert await shown(port) == old
+    (tmp_path / "tls.key").write_bytes(whole)
+    assert certificate.reload()
+    assert await shown(port) != old
+
+
+def no_file(folder: Path) -> None:
+    (folder / "tls.key").unlink()
+
+
+def no_certificate(folder: Path) -> None:
+    (folder / "tls.crt").write_text("-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n")
+
+
+def locked(folder: Path) -> None:
+    make(folder, "new", "-passout", "pass:x")
+
+
+@pytest.mark.parametrize("spoil", [no_file, no_certificate, locked])
+async def test_files_that_are_no_pair_leave_the_certificate_there_was(
+    stack: Any, tmp_path: Path, certificate: Certificate, caplog: pytest.LogCaptureFixture, spoil: Any
+) -> None:
+    port = await listen(stack, certificate)
+    old = await shown(port)
+    spoil(tmp_path)
+    assert not certificate.reload()
+    assert "the certificate stays as it was" in caplog.text
+    assert await shown(port) == old
 
 
 def test_without_a_certificate_there_is_no_gateway(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"tls\.crt"):
         Certificate(tmp_path)
+
+
+async def test_old_protocols_are_refused_and_http_1_1_is_agreed_on(stack: Any, certificate: Certificate) -> None:
+    port = await listen(stack, certificate)
+    old = anybody()
+    old.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with pytest.deprecated_call():
+        old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.raises(ssl.SSLError, match="alert protocol version"):
+        await asyncio.open_connection("127.0.0.1", port, ssl=old)
+    new = anybody()
+    new.set_alpn_protocols(["h2", "http/1.1"])
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=new)
+    assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
+    writer.close()
+
+
+async def test_who_does_not_begin_to_speak_tls_has_a_place_and_loses_it(
+    stack_with: Any, certificate: Certificate
+) -> None:
+    async with stack_with(replace(LIMITS, connections=1, handshake_seconds=0.5)) as stack:
+        port = await listen(stack, certificate)
+        async with asyncio.timeout(10):
+            silent, writer = await asyncio.open_connection("127.0.0.1", port)
+            with pytest.raises(OSError, match=r"."):  # the one place is taken
+                await asyncio.open_connection("127.0.0.1", port, ssl=anybody())
+            assert await silent.read() == b""
+            writer.close()
+            await until_answered(port)
+
+
+async def until_answered(port: int) -> None:
+    while True:
+        try:
+            await shown(port)
+        except OSError:
+            await asyncio.sleep(0.02)
+        else:
+            return
+
+
+async def test_a_client_that_speaks_plain_http_harms_nobody(stack: Any, certificate: Certificate) -> None:
+    port = await listen(stack, certificate)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(ASK)
+    async with asyncio.timeout(10):
+        said = await reader.read()
+    assert b"HTTP" not in said
+    writer.close()
+    await shown(port)
+
+
+async def test_what_is_no_request_is_told_so(stack: Any, certificate: Certificate) -> None:
+    port = await listen(stack, certificate)
+    reader, writer = await connect(port)
+    writer.write(ASK.replace(b"Host: gw\r\n", b""))
+    async with asyncio.timeout(10):
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
+        assert b"the Host header is missing" in await reader.readuntil(b"}")
+    writer.close()
+
+
+async def test_a_long_reply_comes_whole_however_slowly_it_is_read(
+    stack: Any, make_engine: Any, say_bytes: Any, certificate: Certificate
+) -> None:
+    body = bytes(range(256)) * 40_000
+    engine = await make_engine(say_bytes(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body))
+    stack.route(engine)
+    port = await listen(stack, certificate)
+    asked = b'{"model":"sql"}'
+    reader, writer = await connect(port)
+    head = b"POST /v1/completions HTTP/1.1\r\nhost: gw\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+    writer.write(head % len(asked) + asked)
+    async with asyncio.timeout(20):
+        await reader.readuntil(b"\r\n\r\n")
+        came = b""
+        while piece := await reader.read(8192):
+            came += piece
+    assert came == body
+    writer.close()
+
+
+async def test_two_processes_may_share_a_port(stack: Any, stack_with: Any, certificate: Certificate) -> None:
+    port = await stack.gateway.listen("127.0.0.1", 0, shared=True, tls=certificate.context)
+    async with stack_with(LIMITS) as other:
+        assert await other.gateway.listen("127.0.0.1", port, shared=True, tls=certificate.context) == port
+        for _ in range(8):
+            await shown(port)
+
+
+async def test_a_gateway_that_goes_lets_its_clients_end_and_takes_no_other(
+    stack: Any, certificate: Certificate
+) -> None:
+    port = await listen(stack, certificate)
+    reader, writer = await connect(port)
+    going = asyncio.create_task(stack.gateway.drain(0, 10))
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+        await going
+    writer.close()
+    with pytest.raises(ConnectionRefusedError):
+        await connect(port)

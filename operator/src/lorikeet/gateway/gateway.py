@@ -95,8 +95,10 @@ class Gateway:
         """The table is whole, and nobody told us to stop."""
         return not self._server.closing and (self.synced or self._good_anyway())
 
-    async def listen(self, host: str, port: int, *, shared: bool = False, tls: ssl.SSLContext | None = None) -> int:
-        """Serve clients; the bound port. `shared`: with other processes that listen there."""
+    async def listen(
+        self, host: str, port: int, *, shared: bool = False, tls: Callable[[], ssl.SSLContext] | None = None
+    ) -> int:
+        """Serve clients; the bound port. `shared`: with other processes that listen there. `tls`: told for each one."""
         return await self._server.listen(host, port, shared=shared, tls=tls)
 
     async def drain(self, linger: float, grace: float) -> None:

@@ -81,7 +81,7 @@ async def run(settings: Settings, root_key: bytes, kubeconfig: Path | None = Non
         tls = None
         if settings.tls is not None:
             certificate = Certificate(settings.tls)
-            tls = certificate.context
+            tls = certificate.context  # what it holds when asked
             keeping.append(group.create_task(certificate.follow()))
         shared = settings.admin_socket is not None
         port = await gateway.listen(settings.host, settings.port, shared=shared, tls=tls)
