@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import subprocess
 from dataclasses import replace
@@ -152,17 +153,23 @@ def test_without_a_certificate_there_is_no_gateway(tmp_path: Path) -> None:
         Certificate(tmp_path)
 
 
-async def test_old_protocols_are_refused_and_http_1_1_is_agreed_on(stack: Any, certificate: Certificate) -> None:
-    port = await listen(stack, certificate)
+def test_old_protocols_are_refused(certificate: Certificate) -> None:
     old = anybody()
     old.set_ciphers("DEFAULT:@SECLEVEL=0")
     with pytest.deprecated_call():
         old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
-    with pytest.raises(ssl.SSLError, match="alert protocol version"):
-        await asyncio.open_connection("127.0.0.1", port, ssl=old)
-    new = anybody()
-    new.set_alpn_protocols(["h2", "http/1.1"])
-    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=new)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        old.wrap_bio(to_client, to_server).do_handshake()
+    with pytest.raises(ssl.SSLError, match="unsupported protocol"):
+        certificate.context().wrap_bio(to_server, to_client, server_side=True).do_handshake()
+
+
+async def test_http_1_1_is_agreed_on(stack: Any, certificate: Certificate) -> None:
+    port = await listen(stack, certificate)
+    context = anybody()
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
     assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
     writer.close()
 
@@ -212,24 +219,24 @@ async def test_what_is_no_request_is_told_so(stack: Any, certificate: Certificat
     writer.close()
 
 
-async def test_a_long_reply_comes_whole_however_slowly_it_is_read(
-    stack: Any, make_engine: Any, say_bytes: Any, certificate: Certificate
+async def test_a_last_reply_comes_whole_however_slowly_it_is_read(
+    stack_with: Any, make_engine: Any, reply_with: Any, certificate: Certificate
 ) -> None:
-    body = bytes(range(256)) * 40_000
-    engine = await make_engine(say_bytes(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body))
-    stack.route(engine)
-    port = await listen(stack, certificate)
-    asked = b'{"model":"sql"}'
-    reader, writer = await connect(port)
-    head = b"POST /v1/completions HTTP/1.1\r\nhost: gw\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
-    writer.write(head % len(asked) + asked)
-    async with asyncio.timeout(20):
-        await reader.readuntil(b"\r\n\r\n")
-        came = b""
-        while piece := await reader.read(8192):
-            came += piece
-    assert came == body
-    writer.close()
+    body = b"x" * 1_000_000
+    engine = await make_engine(reply_with(body))
+    async with stack_with(replace(LIMITS, linger_seconds=1e-6)) as stack:
+        stack.route(engine)
+        port = await listen(stack, certificate)
+        narrow = socket.socket()
+        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        narrow.connect(("127.0.0.1", port))
+        reader, writer = await asyncio.open_connection(sock=narrow, ssl=anybody(), server_hostname="gw", limit=1024)
+        writer.write(b"POST /v1/completions HTTP/1.1\r\nhost: gw\r\nconnection: close\r\ncontent-length: 15\r\n\r\n")
+        writer.write(b'{"model":"sql"}')
+        async with asyncio.timeout(20):
+            said = await reader.read()
+        assert said.endswith(b"\r\n\r\n" + body)
+        writer.close()
 
 
 async def test_two_processes_may_share_a_port(stack: Any, stack_with: Any, certificate: Certificate) -> None:

@@ -80,7 +80,7 @@ class Handshakes:
                 connection,
                 ssl=self._tls(),
                 ssl_handshake_timeout=self._limits.handshake_seconds,
-                ssl_shutdown_timeout=self._limits.linger_seconds,
+                ssl_shutdown_timeout=self._limits.stall_seconds,  # a last reply may be read for so long
             )
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
             log.debug("no handshake: %r", error)
