@@ -222,9 +222,9 @@ async def test_what_is_no_request_is_told_so(stack: Any, certificate: Certificat
 async def test_a_last_reply_comes_whole_however_slowly_it_is_read(
     stack_with: Any, make_engine: Any, reply_with: Any, certificate: Certificate
 ) -> None:
-    body = b"x" * 1_000_000
+    body = b"x" * 8_000_000
     engine = await make_engine(reply_with(body))
-    async with stack_with(replace(LIMITS, linger_seconds=1e-6)) as stack:
+    async with stack_with(replace(LIMITS, linger_seconds=1e-6, held_bytes=10_000_000)) as stack:
         stack.route(engine)
         port = await listen(stack, certificate)
         narrow = socket.socket()
