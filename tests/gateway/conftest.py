@@ -17,6 +17,7 @@ from lorikeet.gateway.catalog import Catalog
 from lorikeet.gateway.gateway import Gateway
 from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.rows import AdapterRow, ServerRow
+from lorikeet.gateway.trace import Traces
 
 ROOT_KEY = b"r" * 32
 DIGEST = "3f9c1a7d20b4" + "0" * 52
@@ -230,9 +231,9 @@ async def make_engine() -> AsyncIterator[Callable[..., Awaitable[ScriptedEngine]
 
 
 @asynccontextmanager
-async def running_stack(limits: Limits) -> AsyncIterator[Stack]:
+async def running_stack(limits: Limits, traces: Traces | None = None) -> AsyncIterator[Stack]:
     catalog = Catalog()
-    gateway = Gateway(catalog, ROOT_KEY, limits, asyncio.get_running_loop())
+    gateway = Gateway(catalog, ROOT_KEY, limits, asyncio.get_running_loop(), traces=traces)
     port = await gateway.listen("127.0.0.1", 0)
     try:
         yield Stack(catalog, gateway, Client(port))
@@ -247,7 +248,7 @@ async def stack() -> AsyncIterator[Stack]:
 
 
 @pytest.fixture
-def stack_with() -> Callable[[Limits], Any]:
+def stack_with() -> Callable[..., Any]:
     return running_stack
 
 

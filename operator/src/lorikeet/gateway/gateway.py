@@ -26,6 +26,7 @@ from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.models import Models
 from lorikeet.gateway.outliers import Outliers
 from lorikeet.gateway.pick import Picker
+from lorikeet.gateway.trace import Traces
 from lorikeet.gateway.warmup import Warmup
 from lorikeet.gateway.wire.pool import Pool
 from lorikeet.gateway.wire.request import Headers
@@ -50,6 +51,7 @@ class Gateway:
         loop: asyncio.AbstractEventLoop,
         keys: Keys | None = None,
         access_log: AccessLog | None = None,
+        traces: Traces | None = None,
     ) -> None:
         self.counters = Counters()
         self._pool = Pool(limits, loop)
@@ -73,6 +75,7 @@ class Gateway:
             access_log or AccessLog(),
             loop.time,
             self.ready,
+            traces,
         )
         self._server = WireServer(self.answers.answer, limits, loop, self.counters.answered, self._known)
         self.counters.count_models(lambda: catalog.size)

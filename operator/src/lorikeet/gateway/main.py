@@ -26,6 +26,7 @@ from lorikeet.gateway.rows import AdapterRow, ServerRow
 from lorikeet.gateway.settings import Settings
 from lorikeet.gateway.snapshot import Snapshot
 from lorikeet.gateway.tls import Certificate
+from lorikeet.gateway.trace import make_traces
 from lorikeet.gateway.workers import supervise
 from lorikeet.kube.client import Kube
 from lorikeet.kube.resource import LORAADAPTERS, MODELSERVERS, SECRETS
@@ -64,7 +65,11 @@ async def run(settings: Settings, root_key: bytes, kubeconfig: Path | None = Non
         loop.add_reader(0, stop.set)  # a worker's standard input ends with its supervisor
     catalog, keys = Catalog(), Keys(root_key, open=settings.open)
     limits = Limits.of(settings.gateways, settings.part)
-    gateway = Gateway(catalog, root_key, limits, loop, keys, AccessLog(settings.access_log))
+    try:
+        traces = make_traces(os.environ, loop.time)
+    except ValueError as error:
+        sys.exit(f"lorikeet-gateway: {error}")
+    gateway = Gateway(catalog, root_key, limits, loop, keys, AccessLog(settings.access_log), traces)
     async with await Kube.connect(kubeconfig) as kube, asyncio.TaskGroup() as group:
         feeds = make_feeds(kube, catalog, settings.namespaces)
         key_feeds = [] if settings.open else make_key_feeds(kube, keys, settings)
@@ -90,6 +95,8 @@ async def run(settings: Settings, root_key: bytes, kubeconfig: Path | None = Non
         loop.remove_reader(0)
         log.info("stopping: new clients for %g s, replies for %g s", settings.linger_seconds, settings.grace_seconds)
         await gateway.drain(settings.linger_seconds, settings.grace_seconds)
+        if traces is not None:
+            await traces.end()
         await admin.cleanup()
         for task in (*following, *keeping):
             task.cancel()
