@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Reso
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import SpanKind, Status, StatusCode, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -34,6 +36,8 @@ class Spans:
     """Endpoint, sampler, name and batches are by OpenTelemetry's own variables; sending is in a thread of its own."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
+        # A line for each batch that is lost, and none for each try.
+        logging.getLogger("opentelemetry.exporter").setLevel(logging.ERROR)
         self._clock = clock
         self._ids = ChosenIds()
         resource = Resource.create().merge(Resource({SERVICE_NAME: NAME})).merge(OTELResourceDetector().detect())
@@ -74,9 +78,9 @@ class Spans:
         parent = self._parent(request)
         above = get_current_span(parent).get_span_context()
         trace_id = above.trace_id if above.is_valid else self._ids.generate_trace_id()
-        sampled = self._provider.sampler.should_sample(parent, trace_id, operation(path), SpanKind.CLIENT)
+        sampling = self._provider.sampler.should_sample(parent, trace_id, operation(path), SpanKind.CLIENT)
         span_id = self._ids.generate_span_id()
-        return Trace(parent, trace_id, span_id, sampled.decision.is_sampled(), self._clock(), asked)
+        return Trace(parent, trace_id, span_id, sampling.decision is Decision.RECORD_AND_SAMPLE, self._clock(), asked)
 
     def _parent(self, request: Request) -> Context:
         """What the client says of its span. Said twice, it says nothing."""
