@@ -174,6 +174,19 @@ async def test_without_a_valid_parent_a_trace_begins_here(
     assert engine.heard[0].headers["traceparent"] == f"00-{span.trace_id.hex()}-{span.span_id.hex()}-01"
 
 
+async def test_what_a_client_writes_of_traces_is_in_no_log(
+    stack_with: Any, make_engine: Any, collector: Collector, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with traced(stack_with) as stack:
+        stack.route(await make_engine())
+        long = f"traceparent: 00-{'f' * 4000}\r\n"
+        await stack.client.ask(headers=traceparent() + "tracestate: a=1,=the-secret\r\ntracestate: b=2\r\n")
+        await stack.client.ask(headers=long)
+    assert "secret" not in caplog.text
+    assert "exceeded" not in caplog.text
+    assert collector.spans[0].trace_id.hex() == TRACE
+
+
 async def test_what_the_client_does_not_record_we_do_not_and_the_engine_hears_so(
     stack_with: Any, make_engine: Any, collector: Collector
 ) -> None:

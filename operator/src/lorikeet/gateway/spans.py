@@ -29,15 +29,17 @@ from lorikeet.gateway.wire.request import Request
 NAME = "lorikeet-gateway"
 LAST_SECONDS = 3.0
 """For the last spans, at our end: a collector that does not answer holds nobody up."""
-HEADERS = (b"traceparent", b"tracestate")
+HEADERS = {b"traceparent": "traceparent", b"tracestate": "tracestate"}
+CHATTY = ("opentelemetry.exporter", "opentelemetry.trace")
+"""Loggers that warn of each try of a batch, and of headers in the words of clients."""
 
 
 class Spans:
     """Endpoint, sampler, name and batches are by OpenTelemetry's own variables; sending is in a thread of its own."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        # A line for each batch that is lost, and none for each try.
-        logging.getLogger("opentelemetry.exporter").setLevel(logging.ERROR)
+        for chatty in CHATTY:
+            logging.getLogger(chatty).setLevel(logging.ERROR)
         self._clock = clock
         self._ids = ChosenIds()
         resource = Resource.create().merge(Resource({SERVICE_NAME: NAME})).merge(OTELResourceDetector().detect())
@@ -83,13 +85,12 @@ class Spans:
         return Trace(parent, trace_id, span_id, sampling.decision is Decision.RECORD_AND_SAMPLE, self._clock(), asked)
 
     def _parent(self, request: Request) -> Context:
-        """What the client says of its span. Said twice, it says nothing."""
+        """What the client says of its span: nothing, if it says so twice."""
         said: dict[str, str] = {}
         for name, value in request.headers:
-            if name in HEADERS:
-                if name.decode() in said:
-                    return Context()
-                said[name.decode()] = value.decode("latin-1")
+            if header := HEADERS.get(name):
+                text = value.decode("latin-1")
+                said[header] = f"{said[header]},{text}" if header in said else text
         return self._propagator.extract(said, Context())
 
     def _tell(self, trace: Trace, path: bytes, tenant: str, request_id: bytes, status: int) -> None:
