@@ -259,3 +259,17 @@ async def test_a_gateway_that_goes_lets_its_clients_end_and_takes_no_other(
     writer.close()
     with pytest.raises(ConnectionRefusedError):
         await connect(port)
+
+
+@pytest.mark.slow
+async def test_each_worker_takes_a_new_certificate_by_itself(start_process: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "tls"
+    folder.mkdir()
+    make(folder, "old")
+    _, port = await start_process(LORIKEET_TLS_DIR=str(folder), LORIKEET_WORKERS="2")
+    async with asyncio.timeout(100):
+        await until_answered(port)
+        old = await shown(port)
+        make(folder, "new")
+        while old in [await shown(port) for _ in range(16)]:  # noqa: ASYNC110 - one of two processes, by chance
+            await asyncio.sleep(0.1)

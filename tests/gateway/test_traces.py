@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -347,3 +348,22 @@ def test_an_installation_without_opentelemetry_says_what_to_install(monkeypatch:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with pytest.raises(ValueError, match=r"install lorikeet\[traces\]"):
         make_traces({ENDPOINT: "http://x:4318"}, float)
+
+
+@pytest.mark.slow
+async def test_a_gateway_that_ends_has_told_of_every_request(start_process: Any, collector: Collector) -> None:
+    process, port = await start_process()
+    async with asyncio.timeout(100), aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
+        while not await asked(http):  # noqa: ASYNC110 - another process says it
+            await asyncio.sleep(0.05)
+        process.terminate()
+        assert await process.wait() == 0
+    assert [of(span)["error.type"] for span in collector.spans] == ["model_not_found"]
+
+
+async def asked(http: aiohttp.ClientSession) -> bool:
+    try:
+        async with http.post(CHAT, json={"model": "sql"}) as reply:
+            return reply.status == 404
+    except aiohttp.ClientConnectionError:
+        return False
