@@ -75,7 +75,7 @@ def tenant_of(api: OneSecret, key: str, now: datetime = NOW) -> str:
     known = Keys(b"r" * 32, open=False, clock=now.timestamp)
     known.put(REF.name, api.body["data"])
     try:
-        return known.who([(b"x-api-key", key.encode())]).tenant.name
+        return known.who({b"x-api-key": key.encode()}).tenant.name
     except ApiError:
         return ""
 

@@ -111,7 +111,7 @@ def ask(app: App, folder: Path) -> Ask:
     return asked
 
 
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/v1/embeddings"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"])
 async def test_inference_passes_with_the_inference_key_alone(path: str, ask: Ask, app: App) -> None:
     assert (await ask("POST", path, KEY)).status == 200
     for bearers in ([], [TOKEN], [KEY + "x"], [""], [KEY, KEY]):
@@ -145,7 +145,9 @@ async def test_probes_and_metrics_need_no_token(path: str, ask: Ask) -> None:
     [
         "/adapters", "/adapters/x", "/invocations", "/tokenize", "/detokenize", "/version", "/load", "/openapi.json",
         "/docs", "/ping", "/pause", "/resume", "/scale_elastic_ep", "/init_weight_transfer_engine", "/update_weights",
-        "/pooling", "/score", "/rerank", "/v1/responses", "/v1/messages", "/v1/audio/transcriptions", "/sleep",
+        "/pooling", "/score", "/rerank", "/v1/responses/", "/v1/responses/resp_1", "/sleep",
+        "/v1/responses/resp_1/cancel",
+        "/v1/messages", "/v1/audio/transcriptions",
         "/collective_rpc", "/reset_prefix_cache", "/server_info", "/start_profile", "/", "", "*",
         "//v1/models", "/v1//models", "/v1/models/", "/v1/models/x", "/V1/models", "/v1/Models", "/v1/%6dodels",
         "/v1%2fmodels", "/v1/../v1/models", "/./v1/models", "/v1/models;x", "/v1/models%00", "/v1/models%20",

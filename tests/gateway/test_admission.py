@@ -24,8 +24,8 @@ class ByName:
     def __init__(self, *callers: Caller) -> None:
         self._callers = {caller.id: caller for caller in callers}
 
-    def who(self, headers: list[tuple[bytes, bytes]]) -> Caller:
-        return self._callers[dict(headers)[b"x-api-key"].decode()]
+    def who(self, headers: dict[bytes, bytes]) -> Caller:
+        return self._callers[headers[b"x-api-key"].decode()]
 
 
 def caller(name: str, tenant: Tenant | None = None, **limits: Any) -> Caller:

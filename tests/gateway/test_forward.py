@@ -356,8 +356,11 @@ class flow:  # noqa: N801 - reads as a script
 
 
 async def test_sixty_four_streams_at_once_stay_apart(stack: Any, make_engine: Any) -> None:
+    all_there = asyncio.Barrier(64)
+
     async def script(heard: Any, writer: asyncio.StreamWriter) -> None:
         seed = json.loads(heard.body)["seed"]
+        await all_there.wait()
         writer.write(SSE_HEAD)
         for number in range(20):
             writer.write(chunk(b"data: %d-%d\n\n" % (seed, number)))

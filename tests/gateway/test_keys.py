@@ -43,8 +43,8 @@ def keys_of(*entries: tuple[str, dict[str, Any]], **tenants: dict[str, Any]) -> 
     return keys
 
 
-def bearer(text: str | bytes) -> list[tuple[bytes, bytes]]:
-    return [(b"authorization", b"Bearer " + (text.encode() if isinstance(text, str) else text))]
+def bearer(text: str | bytes) -> dict[bytes, bytes]:
+    return {b"authorization": b"Bearer " + (text.encode() if isinstance(text, str) else text)}
 
 
 MINE, OTHER = key(1)[1], key(2)[1]
@@ -62,12 +62,12 @@ def test_a_key_has_256_random_bits_and_says_which_it_is() -> None:
     "headers",
     [
         bearer(MINE),
-        [(b"authorization", b"bearer  " + MINE.encode())],
-        [(b"x-api-key", MINE.encode())],
-        [*bearer(MINE), (b"x-api-key", MINE.encode())],
+        {b"authorization": b"bearer  " + MINE.encode()},
+        {b"x-api-key": MINE.encode()},
+        {**bearer(MINE), b"x-api-key": MINE.encode()},
     ],
 )
-def test_a_key_is_given_as_bearer_or_as_x_api_key(headers: list[tuple[bytes, bytes]]) -> None:
+def test_a_key_is_given_as_bearer_or_as_x_api_key(headers: dict[bytes, bytes]) -> None:
     caller = keys_of((MINE, {}), (OTHER, {"tenant": "other"})).who(headers)
     assert (caller.id, caller.tenant.name) == (key(1)[0], "team")
 
@@ -75,7 +75,7 @@ def test_a_key_is_given_as_bearer_or_as_x_api_key(headers: list[tuple[bytes, byt
 @pytest.mark.parametrize(
     "headers",
     [
-        [],
+        {},
         bearer(""),
         bearer(OTHER),
         bearer(MINE[:-1]),
@@ -85,12 +85,12 @@ def test_a_key_is_given_as_bearer_or_as_x_api_key(headers: list[tuple[bytes, byt
         bearer("x" * 8192),
         bearer(b"sk-\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff-\xff"),
         bearer("sk-" + "0" * 12 + "-" + "0" * 43),
-        [(b"authorization", b"Basic " + MINE.encode())],
-        [(b"authorization", MINE.encode())],
-        [*bearer(MINE), (b"x-api-key", OTHER.encode())],
+        {b"authorization": b"Basic " + MINE.encode()},
+        {b"authorization": MINE.encode()},
+        {**bearer(MINE), b"x-api-key": OTHER.encode()},
     ],
 )
-def test_anything_else_is_401_in_openais_shape(headers: list[tuple[bytes, bytes]]) -> None:
+def test_anything_else_is_401_in_openais_shape(headers: dict[bytes, bytes]) -> None:
     with pytest.raises(ApiError) as refused:
         keys_of((MINE, {})).who(headers)
     error = json.loads(refused.value.body())["error"]
@@ -171,7 +171,7 @@ def test_each_tenant_has_its_salt_and_its_share() -> None:
 
 
 def test_where_no_key_is_asked_for_anybody_may() -> None:
-    caller = Keys(ROOT, open=True).who([])
+    caller = Keys(ROOT, open=True).who({})
     assert (caller.tenant.salt, caller.models, caller.admin) == ("", (), True)
 
 

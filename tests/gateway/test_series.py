@@ -36,11 +36,11 @@ def test_a_histogram_is_cumulative() -> None:
 def test_labels_are_bounded_whatever_comes() -> None:
     counts, histograms = Counts("seen", "Help.", ["a", "b"]), Histograms("took", "Help.", ["a"])
     for number in range(MOST + 50):
-        counts.add(1, str(number), "x")
+        counts.of(str(number), "x").add(1)
         histograms.of(str(number)).observe(1.0)
     assert 'seen_total{a="other",b="other"} 50.0' in text(counts)
     assert 'took_count{a="other"} 50.0' in text(histograms)
-    counts.add(1, "7", "x")
+    counts.of("7", "x").add(1)
     assert 'seen_total{a="7",b="x"} 2.0' in text(counts)
 
 
@@ -61,23 +61,24 @@ def test_tokens_are_the_engines_or_else_a_guess_and_one_for_each_event() -> None
 
 def test_the_access_log_has_a_share_of_what_went_well_all_else_and_an_end() -> None:
     clock, told = Clock(), 0
-
-    def entry() -> Entry:
-        nonlocal told
-        told += 1
-        return Entry("r", "t", "k", "m", "p", 200, 0.1, None, 0.0, 1, 2, True)
-
     chances = iter([0.2, 0.05])
     log = AccessLog(0.1, lambda: next(chances), clock)
-    log.tell(200, True, entry)
+
+    def ended(status: int, *, complete: bool = True) -> None:
+        nonlocal told
+        if log.wants(status, complete):
+            log.tell(Entry("r", "t", "k", "m", "p", status, 0.1, None, 0.0, 1, 2, complete))
+            told += 1
+
+    ended(200)
     assert told == 0
-    log.tell(200, True, entry)
-    log.tell(500, True, entry)
-    log.tell(200, False, entry)
+    ended(200)
+    ended(500)
+    ended(200, complete=False)
     assert told == 3
     for _ in range(1000):
-        log.tell(503, True, entry)
+        ended(503)
     assert told == LINES_A_SECOND
     clock.now += 1
-    log.tell(503, True, entry)
+    ended(503)
     assert told == LINES_A_SECOND + 1

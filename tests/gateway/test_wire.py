@@ -192,7 +192,7 @@ async def test_bodies_of_all_clients_together_have_a_bound_and_it_is_given_back(
     stack_with: Any, make_engine: Any
 ) -> None:
     body = b'{"model":"sql","prompt":"%b"}' % (b"x" * 60_000)
-    async with stack_with(Limits(bodies_bytes=100_000, small_bytes=100)) as stack:
+    async with stack_with(Limits(bodies_bytes=200_000, small_bytes=100)) as stack:
         stack.route(await make_engine())
         held = len(body) - 100
         for _ in range(3):
@@ -200,12 +200,12 @@ async def test_bodies_of_all_clients_together_have_a_bound_and_it_is_given_back(
         _, slow = await asyncio.open_connection("127.0.0.1", stack.client.port)
         slow.write(LINE + HOST + b"Content-Length: 70000\r\n\r\n" + body)
         room = stack.gateway._server.room
-        await until(lambda: room._free == 100_000 - held)
+        await until(lambda: room.free == 200_000 - held)
         answer = await stack.client.post(body)
         assert (answer.status, answer.json()["error"]["code"]) == (503, "overloaded")
         assert (await stack.client.ask()).status == 200, "a small one always"
         slow.close()
-        await until(lambda: room._free == 100_000)
+        await until(lambda: room.free == 200_000)
         assert (await stack.client.post(body)).status == 200
 
 

@@ -48,6 +48,7 @@ class RunningEngine:
     port: int = 0
     inference_key: str = field(default_factory=lambda: secrets.token_hex(16))
     control_token: str = field(default_factory=lambda: secrets.token_hex(16))
+    env: dict[str, str] = field(default_factory=dict)  # more, from the next start on
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -72,7 +73,7 @@ class RunningEngine:
         self.port = self.port or free_port()
         command = engine_command(SPEC, str(self.model), "base", str(run))
         arguments = [*command.argv[3:], "--host", "127.0.0.1", "--port", str(self.port)]
-        env = {"PATH": os.environ["PATH"], "HOME": str(self.folder), **command.env}
+        env = {"PATH": os.environ["PATH"], "HOME": str(self.folder), **command.env, **self.env}
         env["LORIKEET_ADAPTERS_DIR"] = str(self.adapters)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

@@ -323,7 +323,8 @@ OPEN_IN_VLLM = [
     ("GET", "/ping"), ("POST", "/ping"), ("POST", "/pause"), ("POST", "/resume"), ("GET", "/is_paused"),
     ("POST", "/scale_elastic_ep"), ("POST", "/init_weight_transfer_engine"), ("POST", "/update_weights"),
     ("POST", "/pooling"), ("POST", "/score"), ("POST", "/classify"), ("POST", "/rerank"), ("POST", "/abort_requests"),
-    ("POST", "/v1/responses"), ("POST", "/v1/messages"), ("POST", "/v1/messages/count_tokens"),
+    ("GET", "/v1/responses/resp_1"), ("POST", "/v1/responses/resp_1/cancel"), ("POST", "/v1/messages"),
+    ("POST", "/v1/messages/count_tokens"),
     ("POST", "/v1/audio/transcriptions"), ("POST", "/inference/v1/generate"), ("POST", "/start_profile"),
     ("POST", "/v1/chat/completions/batch"), ("POST", "/v1/chat/completions/render"), ("POST", "/sleep"),
     ("GET", "/server_info"), ("POST", "/reset_prefix_cache"), ("POST", "/collective_rpc"),
@@ -349,6 +350,7 @@ async def test_each_token_opens_its_own_routes_only(
         "/v1/unload_lora_adapter": {"lora_name": "a@1"},
         "/v1/chat/completions": {"model": "base", "messages": [user("x")], "max_tokens": 1},
         "/v1/completions": {"model": "base", "prompt": "x", "max_tokens": 1},
+        "/v1/responses": {"model": "base", "input": "x", "max_output_tokens": 1},
     }
     tokens = {"inference-key": engine.inference_key, "control-token": engine.control_token}
     for raw, (method, wanted) in ROUTES.items():

@@ -7,7 +7,7 @@ only: it leaves routes open that load adapters (`/adapters`), answer prompts (`/
 
 What passes, by exact method and exact raw path, always without a query:
 
-    inference key  POST /v1/chat/completions, /v1/completions, /v1/embeddings
+    inference key  POST /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/responses
     control token  GET /v1/models, /-/boot; POST /v1/load_lora_adapter, /v1/unload_lora_adapter
     nobody's       GET /health, /metrics
 
@@ -47,6 +47,7 @@ ROUTES: dict[bytes, tuple[str, str]] = {
     b"/v1/chat/completions": ("POST", INFERENCE),
     b"/v1/completions": ("POST", INFERENCE),
     b"/v1/embeddings": ("POST", INFERENCE),
+    b"/v1/responses": ("POST", INFERENCE),
     b"/v1/models": ("GET", CONTROL),
     LOAD: ("POST", CONTROL),
     UNLOAD: ("POST", CONTROL),

@@ -44,15 +44,16 @@ class AccessLog:
         chance: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._share, self._chance = share, chance
-        self._lines = Bucket(LINES_A_SECOND, LINES_A_SECOND, clock)
+        self._share, self._chance, self._clock = share, chance, clock
+        self._lines = Bucket(LINES_A_SECOND, LINES_A_SECOND, clock())
 
-    def tell(self, status: int, complete: bool, entry: Callable[[], Entry]) -> None:
-        """Perhaps write the line."""
+    def wants(self, status: int, complete: bool) -> bool:
+        """Whether to tell of a request that ended so."""
         if complete and status < 500 and self._chance() >= self._share:
-            return
-        self._lines.refill()
-        if self._lines.level < 1:
-            return
+            return False
+        return self._lines.refill(self._clock()) >= 1
+
+    def tell(self, entry: Entry) -> None:
+        """Write the line."""
         self._lines.take(1)
-        log.info("%s", orjson.dumps(entry()).decode())
+        log.info("%s", orjson.dumps(entry).decode())

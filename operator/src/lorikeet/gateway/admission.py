@@ -72,8 +72,9 @@ class Admission:
 
     def enter(self, caller: Caller, quotas: list[Quota], size: int) -> Pass:
         """Let in a request with a body of `size` bytes. Raises ApiError (429)."""
+        now = self._loop.time()
         for quota in quotas:
-            seconds, limit = quota.wait()
+            seconds, limit = quota.wait(now)
             if seconds > 0:
                 raise too_many(f"the limit of {limit} is reached", seconds)
         return Pass(caller, size, quotas)
@@ -99,7 +100,7 @@ class Admission:
         lines = self._lines.get(server)
         while lines and (waiter := lines.next()) is not None:
             self._called[server] += 1
-            waiter.turn.set_result(None)
+            waiter.tell(True)
         if lines is not None and not lines and not self._called[server]:
             del self._lines[server], self._called[server]
 
@@ -115,16 +116,17 @@ class Admission:
         work = 1 + admitted.size / PROMPT_UNIT
         waiter = Waiter(work, lambda: self._may_go(meant, server), self._loop.create_future())
         lines.join(tenant, waiter)
+        patience = self._loop.call_later(self._limits.queue_seconds, waiter.tell, False)
         try:
-            async with asyncio.timeout(self._limits.queue_seconds):
-                await waiter.turn
-        except TimeoutError as error:
-            raise too_many("no replica had room in time", self._limits.retry_after) from error
+            called = await waiter.turn
         finally:
+            patience.cancel()
             self._gone(lines, tenant, waiter, server)
+        if not called:
+            raise too_many("no replica had room in time", self._limits.retry_after)
 
     def _gone(self, lines: Lines, tenant: Tenant, waiter: Waiter, server: Ref) -> None:
-        if waiter.turn.done() and not waiter.turn.cancelled():
+        if waiter.called:
             self._called[server] -= 1
         else:
             lines.leave(tenant, waiter)
@@ -168,7 +170,7 @@ class Admission:
             if limits.bounded:
                 quota = self._quotas.get((kind, name))
                 if quota is None or quota.limits != limits:
-                    quota = self._quotas[kind, name] = Quota(limits, self._loop.time)
+                    quota = self._quotas[kind, name] = Quota(limits, self._loop.time())
                 found.append(quota)
         return found
 

@@ -108,19 +108,27 @@ class Answers:
         finally:  # also told to who is refused
             reply.also = headers(quotas) if quotas else b""
         with admission as admitted:
-
-            def meant() -> Route:
-                return self._meant(ask.body, caller)
-
-            route = await self.cold.route(ask.body.model, meant)
-            if not self.admission.free(route):
-                await self.admission.wait(admitted, route, meant)
-                self.counters.queued(caller.tenant.name, admitted.queued)
-                route = await self.cold.route(ask.body.model, meant)
+            route = self._meant(ask.body, caller)
+            if not route.targets or not self.admission.free(route):
+                route = await self._turn(admitted, ask)
             try:
                 await self._forward(admitted, ask, route, reply)
             finally:
                 self.admission.call(route.targets[0].server)
+
+    async def _turn(self, admitted: Pass, ask: Ask) -> Route:
+        """Wait until a replica has the model, and a place. Raises ApiError."""
+        caller = admitted.caller
+
+        def meant() -> Route:
+            return self._meant(ask.body, caller)
+
+        route = await self.cold.route(ask.body.model, meant)
+        if not self.admission.free(route):
+            await self.admission.wait(admitted, route, meant)
+            self.counters.queued(caller.tenant.name, admitted.queued)
+            route = await self.cold.route(ask.body.model, meant)
+        return route
 
     async def _forward(self, admitted: Pass, ask: Ask, route: Route, reply: Reply) -> None:
         model, caller = route.label, admitted.caller
@@ -139,23 +147,22 @@ class Answers:
             status = failed or reply.status
             if meter.pod:
                 self.counters.finished(model, caller.tenant.name, status, meter, tokens)
-            self.log.tell(
-                status,
-                reply.complete or bool(failed),
-                lambda: Entry(
-                    reply.request_id.decode(),
-                    caller.tenant.name,
-                    caller.id,
-                    model,
-                    meter.pod,
-                    status,
-                    meter.seconds,
-                    meter.first,
-                    admitted.queued,
-                    *tokens,
-                    reply.complete,
-                ),
-            )
+            if self.log.wants(status, reply.complete or bool(failed)):
+                self.log.tell(
+                    Entry(
+                        reply.request_id.decode(),
+                        caller.tenant.name,
+                        caller.id,
+                        model,
+                        meter.pod,
+                        status,
+                        meter.seconds,
+                        meter.first,
+                        admitted.queued,
+                        *tokens,
+                        reply.complete,
+                    )
+                )
 
     def _meant(self, asked: body.Asked, caller: Caller) -> Route:
         """Whom the client means. Raises ApiError (404), also for what is not the client's."""
@@ -186,4 +193,4 @@ class Answers:
 
 def accept_of(request: Request) -> bytes:
     """What the client says it can read."""
-    return next((value for name, value in request.headers if name == b"accept"), b"*/*")
+    return request.headers.get(b"accept", b"*/*")

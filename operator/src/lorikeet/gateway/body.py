@@ -27,6 +27,7 @@ REFUSED = frozenset(
         "lora_request",
         "media_io_kwargs",
         "mm_processor_kwargs",
+        "previous_input_messages",
         "previous_response_id",
         "prompt_embeds",
         "request_id",
@@ -34,6 +35,8 @@ REFUSED = frozenset(
     }
 )
 """Fields that run templates or code, read tensors, or reach into another tenant's cache, request or stored answers."""
+MEDIA = ("_url", "_embeds")
+"""Ends of the names of fields that bring more than text."""
 NAME_LIMIT = 256
 """Longest `model` worth looking up."""
 TOKEN_LIMIT = 50_000
@@ -86,7 +89,8 @@ def parse(body: bytes) -> Asked:
         raise bad("`model` must be the name of a model", "model")
     if len(model) > NAME_LIMIT:
         raise bad(f"`model` has more than {NAME_LIMIT} characters", "model")
-    for field in REFUSED.intersection(fields):
+    if not REFUSED.isdisjoint(fields):
+        field = min(REFUSED.intersection(fields))
         raise bad(f"the field `{field}` is not accepted here", field)
     _check_media("messages", fields.get("messages"))
     _check_media("input", fields.get("input"))
@@ -117,21 +121,22 @@ def _check_media(where: str, messages: object) -> None:
     """Media come inside the request: an engine that fetches a client's URL is a door into the cluster."""
     for part in _parts(messages):
         for field, value in part.items():
-            url = value.get("url") if isinstance(value, dict) else value
-            if field.endswith("_embeds") or (field.endswith("_url") and not _is_data(url)):
-                raise bad(f"`{field}` in `{where}` must be a data: URL", where)
+            if field.endswith(MEDIA):
+                url = value.get("url") if isinstance(value, dict) else value
+                if field.endswith("_embeds") or not _is_data(url):
+                    raise bad(f"`{field}` in `{where}` must be a data: URL", where)
 
 
 def _parts(messages: object) -> Iterator[dict[str, Any]]:
     """Each message and each part of its content, as chat and as responses nest them."""
     for message in messages if isinstance(messages, list) else ():
-        if not isinstance(message, dict):
-            continue
-        yield message
-        for nest in (message.get("content"), message.get("output")):
-            for part in nest if isinstance(nest, list) else (nest,):
-                if isinstance(part, dict):
-                    yield part
+        if isinstance(message, dict):
+            yield message
+            for nest in (message.get("content"), message.get("output")):
+                if isinstance(nest, dict):
+                    yield nest
+                elif isinstance(nest, list):
+                    yield from (part for part in nest if isinstance(part, dict))
 
 
 def _check_tools(tools: object) -> None:

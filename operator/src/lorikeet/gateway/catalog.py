@@ -46,11 +46,11 @@ class Route:
     row: Row
     parent: str | None  # the base model's public name, for an adapter
     targets: tuple[Target, ...]
+    label: str = field(init=False)
+    """The object's name for metrics and logs."""
 
-    @property
-    def label(self) -> str:
-        """The object's name for metrics and logs."""
-        return f"{self.row.ref.namespace}/{self.row.ref.name}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label", str(self.row.ref))
 
 
 class Catalog:

@@ -38,15 +38,18 @@ class Cold:
     async def _change(self, seconds: float) -> None:
         change = self._loop.create_future()
         self._waiting.add(change)
+        patience = self._loop.call_later(seconds, _happen, change)
         try:
-            async with asyncio.timeout(seconds):
-                await change
-        except TimeoutError:
-            pass
+            await change
         finally:
+            patience.cancel()
             self._waiting.discard(change)
 
     def _wake(self) -> None:
         for change in self._waiting:
-            if not change.done():
-                change.set_result(None)
+            _happen(change)
+
+
+def _happen(change: asyncio.Future[None]) -> None:
+    if not change.done():
+        change.set_result(None)

@@ -59,7 +59,7 @@ class Control:
     def _locked(self, handler: Handler) -> Handler:
         async def locked(request: web.Request) -> web.Response:
             try:
-                headers = [(name.lower().encode(), value.encode()) for name, value in request.headers.items()]
+                headers = {name.lower().encode(): value.encode() for name, value in request.headers.items()}
                 if not self.keys.who(headers).admin:
                     raise ApiError(403, "this key is not for administrators", code="forbidden")  # noqa: TRY301
                 return await handler(request)

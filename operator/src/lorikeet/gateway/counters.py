@@ -7,7 +7,31 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from lorikeet.gateway.meter import Meter
-from lorikeet.gateway.series import Counts, Histograms
+from lorikeet.gateway.series import Count, Counts, Histogram, Histograms
+
+KINDS_OF_ANSWER = 20_000
+"""Remembered with their series."""
+
+
+class Answered:
+    """The series of one kind of answer: a model's, a tenant's, a replica's, with one class of status."""
+
+    __slots__ = ("answers", "first", "seconds", "tokens_in", "tokens_out")
+
+    def __init__(
+        self, seconds: Histogram, first: Histogram, tokens_in: Count, tokens_out: Count, answers: Count
+    ) -> None:
+        self.seconds, self.first, self.answers = seconds, first, answers
+        self.tokens_in, self.tokens_out = tokens_in, tokens_out
+
+    def one_more(self, meter: Meter, tokens: tuple[int, int]) -> None:
+        """A replica has answered so."""
+        self.seconds.observe(meter.seconds)
+        if meter.first is not None:
+            self.first.observe(meter.first)
+        self.tokens_in.add(tokens[0])
+        self.tokens_out.add(tokens[1])
+        self.answers.add(1)
 
 
 class Counters:
@@ -16,6 +40,8 @@ class Counters:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counts("lorikeet_gateway_requests", "Answers begun.", ["code"])
+        self._statuses: dict[int, Count] = {}
+        self._kinds: dict[tuple[str, str, str, int], Answered] = {}
         self._running = 0
         self._retries = Counter(
             "lorikeet_gateway_retries",
@@ -53,7 +79,10 @@ class Counters:
 
     def answered(self, status: int) -> None:
         """An answer with HTTP status `status` was begun."""
-        self._requests.add(1, str(status))
+        count = self._statuses.get(status)
+        if count is None:
+            count = self._statuses[status] = self._requests.of(str(status))
+        count.add(1)
 
     def retried(self, why: str) -> None:
         """A replica failed before its first byte; `why` is one word."""
@@ -85,12 +114,22 @@ class Counters:
 
     def finished(self, model: str, tenant: str, status: int, meter: Meter, tokens: tuple[int, int]) -> None:
         """A replica has answered."""
-        self._seconds.of(model).observe(meter.seconds)
-        if meter.first is not None:
-            self._first.of(model).observe(meter.first)
-        self._tokens.add(tokens[0], model, tenant, "in")
-        self._tokens.add(tokens[1], model, tenant, "out")
-        self._answers.add(1, model, meter.pod, f"{status // 100}xx")
+        kind = (model, tenant, meter.pod, status // 100)
+        answered = self._kinds.get(kind)
+        if answered is None:
+            if len(self._kinds) >= KINDS_OF_ANSWER:
+                self._kinds.clear()
+            answered = self._kinds[kind] = self._answered(*kind)
+        answered.one_more(meter, tokens)
+
+    def _answered(self, model: str, tenant: str, pod: str, hundreds: int) -> Answered:
+        return Answered(
+            self._seconds.of(model),
+            self._first.of(model),
+            self._tokens.of(model, tenant, "in"),
+            self._tokens.of(model, tenant, "out"),
+            self._answers.of(model, pod, f"{hundreds}xx"),
+        )
 
     def queued(self, tenant: str, seconds: float) -> None:
         """A request of `tenant` had to wait for a place."""

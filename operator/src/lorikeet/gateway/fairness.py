@@ -25,7 +25,18 @@ class Waiter:
 
     work: float
     fits: Callable[[], bool]
-    turn: asyncio.Future[None]
+    turn: asyncio.Future[bool]
+    """Whether its turn has come, or else its patience ended."""
+
+    def tell(self, called: bool) -> None:
+        """One of the two."""
+        if not self.turn.done():
+            self.turn.set_result(called)
+
+    @property
+    def called(self) -> bool:
+        """Its turn has come, whether it is still there to hear it or not."""
+        return self.turn.done() and not self.turn.cancelled() and self.turn.result()
 
 
 @dataclass(slots=True)

@@ -25,11 +25,12 @@ from lorikeet.gateway.renamed import renaming
 from lorikeet.gateway.trace import Trace
 from lorikeet.gateway.wire.pool import Pool
 from lorikeet.gateway.wire.reply import Reply
+from lorikeet.gateway.wire.request import Headers
 from lorikeet.gateway.wire.upstream import Cut, ReplyHead, Silent, TooSlow, Unconnected, Upstream, UpstreamError
 
 log = logging.getLogger(__name__)
 
-RELAYED = frozenset({b"content-type", b"cache-control", b"retry-after"})
+RELAYED = (b"content-type", b"cache-control", b"retry-after")
 """Headers of an engine's reply that are the client's business."""
 PASSED_OVER = {401: "unauthorized", 404: "stale", 429: "busy", 503: "busy"}
 """An engine that does not know our key (another pod has the address), or the model (a stale row), or has no room."""
@@ -133,7 +134,11 @@ class Forwarder:
             if head.status in PASSED_OVER or head.status >= 500:
                 await self._pass_over(upstream, head)
             meter.pod = target.pod
-            await self._relay(upstream, head, target, words, reply, meter)
+            limit = self.limits.body_bytes if words.whole else self.limits.held_bytes
+            if head.length is None or head.length > limit:
+                await self._piece_by_piece(upstream, head, target, words, reply, meter)
+            else:
+                self._at_once(await self._whole(upstream, limit), head, target, words, reply, meter)
         finally:
             reply.feed_from(None)
             self.pool.give_back(upstream)
@@ -144,11 +149,12 @@ class Forwarder:
         An engine may close a spare connection in the moment we use it. That says nothing about the replica: ask again
         on a new one.
         """
-        upstream = await self.pool.take(address)
-        if not upstream.used:
-            return upstream, await self._heed(upstream, message)
+        upstream = self.pool.spare(address)
+        if upstream is None:
+            upstream = await self.pool.connect(address)
+            return upstream, await upstream.ask(message)
         try:
-            return upstream, await self._heed(upstream, message)
+            return upstream, await upstream.ask(message)
         except TooSlow:
             raise
         except Silent as silent:
@@ -156,14 +162,7 @@ class Forwarder:
                 upstream = await self.pool.connect(address)
             except Unconnected:
                 raise silent from None  # it was no farewell to a spare connection: the engine went, with the request
-        return upstream, await self._heed(upstream, message)
-
-    async def _heed(self, upstream: Upstream, message: list[bytes]) -> ReplyHead:
-        try:
-            return await upstream.ask(message)
-        except BaseException:  # the client left, too: nobody will read this reply
-            upstream.close()
-            raise
+        return upstream, await upstream.ask(message)
 
     async def _pass_over(self, upstream: Upstream, head: ReplyHead) -> None:
         body = await self._whole(upstream, REFUSAL_LIMIT)
@@ -174,28 +173,6 @@ class Forwarder:
         log.warning("%s answered %d: %.200s", upstream.address, head.status, body.decode(errors="replace"))
         raise Passed("failed", engine_failed(head.status))
 
-    async def _relay(
-        self, upstream: Upstream, head: ReplyHead, target: Target, words: Translation, reply: Reply, meter: Meter
-    ) -> None:
-        """Raises Passed where a reply that is short enough to be held broke off."""
-        whole, length = b"", None
-        limit = self.limits.body_bytes if words.whole else self.limits.held_bytes
-        if held := head.length is not None and head.length <= limit:
-            whole = await self._whole(upstream, limit)
-            meter.whole(whole)
-            whole = words.of(whole) if head.status < 400 else words.error(whole)
-            length = len(whole)
-        elif not words.longest:
-            length = head.length
-        self.counters.answered(head.status)
-        relayed = [header for header in head.headers if header[0] in RELAYED]
-        reply.start(head.status, relayed, length, target.lines)  # goes out with the first piece
-        if held:
-            reply.write(whole)
-            reply.finish()
-        else:
-            await self._piece_by_piece(upstream, head, words, reply, meter)
-
     async def _whole(self, upstream: Upstream, limit: int) -> bytes:
         """A body of up to `limit` bytes. Raises Passed where it broke off: the client has not seen anything of it."""
         try:
@@ -203,12 +180,25 @@ class Forwarder:
         except Cut as error:
             raise Passed("reset") from error
 
-    async def _piece_by_piece(
-        self, upstream: Upstream, head: ReplyHead, words: Translation, reply: Reply, meter: Meter
+    def _at_once(
+        self, body: bytes, head: ReplyHead, target: Target, words: Translation, reply: Reply, meter: Meter
     ) -> None:
+        """A reply that is short enough to be held, and whole."""
+        meter.whole(body)
+        body = words.of(body) if head.status < 400 else words.error(body)
+        self.counters.answered(head.status)
+        reply.start(head.status, relayed(head), len(body), target.lines)  # goes out with the body
+        reply.write(body)
+        reply.finish()
+
+    async def _piece_by_piece(
+        self, upstream: Upstream, head: ReplyHead, target: Target, words: Translation, reply: Reply, meter: Meter
+    ) -> None:
+        self.counters.answered(head.status)
+        reply.start(head.status, relayed(head), None if words.longest else head.length, target.lines)
         reply.feed_from(upstream)
         reply.flush_soon()
-        streamed = head.length is None and head.header(b"content-type").startswith(EVENTS)
+        streamed = head.length is None and head.headers.get(b"content-type", b"").startswith(EVENTS)
         pieces = Events(words, reply, meter) if streamed else Pieces(words, reply)
         try:
             await upstream.relay(pieces if streamed else Metered(meter, pieces))
@@ -228,6 +218,11 @@ class Forwarder:
             b"POST %b HTTP/1.1\r\nhost: %b\r\nauthorization: %b\r\naccept: %b\r\n%b"
             b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
         ) % (ask.path, target.address.encode(), authorization, ask.accept, traced, length)
+
+
+def relayed(head: ReplyHead) -> Headers:
+    """What a client sees of an engine's headers."""
+    return [(name, head.headers[name]) for name in RELAYED if name in head.headers]
 
 
 def is_missing_route(body: bytes) -> bool:

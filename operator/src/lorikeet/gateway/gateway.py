@@ -29,7 +29,7 @@ from lorikeet.gateway.pick import Picker
 from lorikeet.gateway.trace import Traces
 from lorikeet.gateway.warmup import Warmup
 from lorikeet.gateway.wire.pool import Pool
-from lorikeet.gateway.wire.request import Headers
+from lorikeet.gateway.wire.request import Fields
 from lorikeet.gateway.wire.server import WireServer
 
 
@@ -77,13 +77,13 @@ class Gateway:
             self.ready,
             traces,
         )
-        self._server = WireServer(self.answers.answer, limits, loop, self.counters.answered, self._known)
+        self._server = WireServer(self.answers.answer, limits, loop, self.counters.answered, self._holder)
         self.counters.count_models(lambda: catalog.size)
         self.counters.count_waiting("place", lambda: self.admission.waiting)
         self.counters.count_waiting("model", lambda: self.cold.waiting)
 
-    def _known(self, headers: Headers) -> None:
-        self.answers.keys.who(headers)
+    def _holder(self, headers: Fields) -> str:
+        return self.answers.keys.who(headers).tenant.name
 
     def follow(self, feeds: Sequence[Synced], good_anyway: Callable[[], bool] = lambda: False) -> None:
         """Be ready once all of these are whole, or the table is good without them."""

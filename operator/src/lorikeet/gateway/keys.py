@@ -25,7 +25,7 @@ from lorikeet.gateway.openai import ApiError
 log = logging.getLogger(__name__)
 
 Entry = TypeVar("Entry")
-Headers = list[tuple[bytes, bytes]]
+Headers = Mapping[bytes, bytes]
 Known = tuple[bytes, str, Caller]
 """A pepper, what is kept of the key, and whose it is."""
 NOBODY: Known = (b"\0" * PEPPER_BYTES, "0" * 64, Caller("", Tenant("")))
@@ -112,17 +112,17 @@ def refused(message: str) -> ApiError:
 
 def _given(headers: Headers) -> bytes:
     """The one key of a request. Raises ApiError (401)."""
-    given = []
-    for name, value in headers:
-        if name == b"x-api-key":
-            given.append(value.strip())
-        elif name == b"authorization":
-            if value[: len(BEARER)].lower() != BEARER:
-                raise refused("`Authorization` must be `Bearer` and an API key")
-            given.append(value[len(BEARER) :].strip())
-    if len(set(given)) != 1:
-        raise refused("two different API keys were given" if given else "an API key is needed: `Authorization: Bearer`")
-    return given[0]
+    plain, bearer = headers.get(b"x-api-key"), headers.get(b"authorization")
+    if bearer is None:
+        if plain is None:
+            raise refused("an API key is needed: `Authorization: Bearer`")
+        return plain.strip()
+    if bearer[: len(BEARER)].lower() != BEARER:
+        raise refused("`Authorization` must be `Bearer` and an API key")
+    key = bearer[len(BEARER) :].strip()
+    if plain is not None and plain.strip() != key:
+        raise refused("two different API keys were given")
+    return key
 
 
 def _parsed(secret: str, field: str, text: str, parse: Callable[[dict[str, Any]], Entry]) -> Entry | None:

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from lorikeet.api.apikeys import KeyLimits
 
 MINUTE = 60.0
-LINES = b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %dms\r\n"
 
 
 class Bucket:
     """Holds up to `size`, refilled by `rate` a second. May be overdrawn: nothing is there until that is paid.
 
-    `level` is what was there at the last `refill`, less what was taken since.
+    `level` is what was there at the last `refill`, less what was taken since. `now`: seconds of one clock. `kind` is
+    what is in it, as OpenAI's headers call that.
     """
 
-    __slots__ = ("_at", "_clock", "_rate", "level", "size")
+    __slots__ = ("_at", "_limit", "_rate", "_reset", "level", "size")
 
-    def __init__(self, size: float, rate: float, clock: Callable[[], float]) -> None:
-        self.size, self._rate, self._clock = size, rate, clock
-        self.level, self._at = size, clock()
+    def __init__(self, size: float, rate: float, now: float, kind: str = "") -> None:
+        self.size, self._rate = size, rate
+        self.level, self._at = size, now
+        self._limit = f"x-ratelimit-limit-{kind}: {int(size)}\r\nx-ratelimit-remaining-{kind}: ".encode()
+        self._reset = f"\r\nx-ratelimit-reset-{kind}: ".encode()
 
-    def refill(self) -> None:
-        """Until now."""
-        now = self._clock()
+    def refill(self, now: float) -> float:
+        """Until now: what is there."""
         level = self.level + (now - self._at) * self._rate
-        self.level = level if level < self.size else self.size
         self._at = now
+        self.level = level = level if level < self.size else self.size
+        return level
 
     def take(self, amount: float) -> None:
         """Use up `amount`, whether it is there or not; a negative amount is given back."""
@@ -38,29 +38,34 @@ class Bucket:
         """From the last refill until there is so much."""
         return max(0.0, (min(level, self.size) - self.level) / self._rate)
 
+    def headers(self) -> bytes:
+        """OpenAI's x-ratelimit headers as they are sent."""
+        level = self.level
+        left, reset = level if level > 0 else 0, (self.size - level) / self._rate * 1000
+        return b"%b%d%b%dms\r\n" % (self._limit, left, self._reset, reset)
+
 
 class Quota:
     """One holder's buckets. Each limit that is absent is none."""
 
-    def __init__(self, limits: KeyLimits, clock: Callable[[], float]) -> None:
+    def __init__(self, limits: KeyLimits, now: float) -> None:
         self.limits = limits
         self.running = 0
         self._most = limits.concurrency
         rate, tokens = limits.requests_per_second, limits.tokens_per_minute
         # A second's worth at once, and never less than one request.
-        self.requests = Bucket(max(rate, 1.0), rate, clock) if rate else None
-        self.tokens = Bucket(float(tokens), tokens / MINUTE, clock) if tokens else None
+        self.requests = Bucket(max(rate, 1.0), rate, now, "requests") if rate else None
+        self.tokens = Bucket(float(tokens), tokens / MINUTE, now, "tokens") if tokens else None
 
-    def wait(self) -> tuple[float, str]:
+    def wait(self, now: float) -> tuple[float, str]:
         """Seconds until one more request may come, and which limit says so; 0: now."""
         if self._most and self.running >= self._most:
             return 1.0, "requests at once"
         wait, why = 0.0, ""
-        for bucket, limit in ((self.requests, "requests a second"), (self.tokens, "tokens a minute")):
-            if bucket is not None:
-                bucket.refill()
-                if bucket.level < 1.0 and (seconds := bucket.seconds_until(1.0)) > wait:
-                    wait, why = seconds, limit
+        if self.requests is not None and self.requests.refill(now) < 1.0:
+            wait, why = self.requests.seconds_until(1.0), "requests a second"
+        if self.tokens is not None and self.tokens.refill(now) < 1.0 and self.tokens.seconds_until(1.0) > wait:
+            wait, why = self.tokens.seconds_until(1.0), "tokens a minute"
         return wait, why
 
     def start(self, tokens: float) -> None:
@@ -68,7 +73,8 @@ class Quota:
         self.running += 1
         if self.requests is not None:
             self.requests.take(1.0)
-        self.spend(tokens)
+        if self.tokens is not None:
+            self.tokens.take(tokens)
 
     def spend(self, tokens: float) -> None:
         """So many more tokens."""
@@ -81,16 +87,14 @@ class Quota:
 
 
 def headers(quotas: list[Quota]) -> bytes:
-    """OpenAI's x-ratelimit headers as they are sent: of each kind the bucket with the least left."""
-    told = b""
-    for kind, buckets in (
-        (b"requests", [quota.requests for quota in quotas if quota.requests is not None]),
-        (b"tokens", [quota.tokens for quota in quotas if quota.tokens is not None]),
-    ):
-        if buckets:
-            least = buckets[0]
-            for bucket in buckets:
-                least = bucket if bucket.level < least.level else least
-            reset = least.seconds_until(least.size) * 1000
-            told += LINES % (kind, least.size, kind, max(0.0, least.level), kind, reset)
-    return told
+    """OpenAI's headers: of each kind the bucket with the least left."""
+    requests: Bucket | None = None
+    tokens: Bucket | None = None
+    for quota in quotas:
+        bucket = quota.requests
+        if bucket is not None and (requests is None or bucket.level < requests.level):
+            requests = bucket
+        bucket = quota.tokens
+        if bucket is not None and (tokens is None or bucket.level < tokens.level):
+            tokens = bucket
+    return (requests.headers() if requests else b"") + (tokens.headers() if tokens else b"")

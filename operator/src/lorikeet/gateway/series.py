@@ -49,6 +49,19 @@ class Histogram:
         self.sum += seconds
 
 
+class Count:
+    """One number that grows."""
+
+    __slots__ = ("total",)
+
+    def __init__(self) -> None:
+        self.total = 0.0
+
+    def add(self, amount: float) -> None:
+        """So much more."""
+        self.total += amount
+
+
 class Histograms(Collector):
     """A histogram for each set of labels."""
 
@@ -78,19 +91,22 @@ class Counts(Collector):
 
     def __init__(self, name: str, help: str, labels: Sequence[str]) -> None:
         self._name, self._help, self._labels = name, help, labels
-        self._lines: dict[Labels, float] = {}
+        self._lines: dict[Labels, Count] = {}
 
-    def add(self, amount: float, *labels: str) -> None:
-        """So much more."""
-        if labels not in self._lines and len(self._lines) >= MOST:
-            labels = (OTHER,) * len(labels)
-        self._lines[labels] = self._lines.get(labels, 0.0) + amount
+    def of(self, *labels: str) -> Count:
+        """The line of these labels."""
+        line = self._lines.get(labels)
+        if line is None:
+            if len(self._lines) >= MOST:
+                labels = (OTHER,) * len(labels)
+            line = self._lines.setdefault(labels, Count())
+        return line
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """For prometheus_client."""
         family = CounterMetricFamily(self._name, self._help, labels=self._labels)
-        for labels, amount in self._lines.items():
-            family.add_metric(labels, amount)
+        for labels, line in self._lines.items():
+            family.add_metric(labels, line.total)
         yield family
 
 

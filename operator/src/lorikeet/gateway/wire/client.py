@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Protocol, cast
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, cast
 
 from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.openai import ApiError
 from lorikeet.gateway.wire.deadline import Deadline
+from lorikeet.gateway.wire.errand import Errand
 from lorikeet.gateway.wire.reply import Reply
-from lorikeet.gateway.wire.request import Headers, Request, RequestReader
+from lorikeet.gateway.wire.request import Fields, Request, RequestReader
 from lorikeet.gateway.wire.room import Room
 
-Handler = Callable[[Request, Reply], Awaitable[None]]
+Handler = Callable[[Request, Reply], Coroutine[Any, Any, None]]
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -28,11 +29,11 @@ class Door(Protocol):
     def request_id(self) -> bytes: ...
     @property
     def room(self) -> Room: ...
-    def gate(self, headers: Headers) -> object: ...
+    def gate(self, headers: Fields) -> str: ...
 
 
 class ClientConnection(asyncio.Protocol):
-    """A client that goes away cancels its request's task, and with it the engine's work on it."""
+    """A client that goes away cancels its request's errand, and with it the engine's work on it."""
 
     def __init__(self, door: Door, handler: Handler, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         self._door, self._handler, self._limits, self._loop = door, handler, limits, loop
@@ -40,7 +41,7 @@ class ClientConnection(asyncio.Protocol):
         self._deadline = Deadline(loop, self._expired)
         self._transport: asyncio.Transport
         self._reply: Reply | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._errand: Errand | None = None
         self._refused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -69,8 +70,8 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._deadline.close()
-        if self._task is not None:
-            self._task.cancel()
+        if self._errand is not None:
+            self._errand.cancel()
         self._reader.close()
         self._door.closed(self)
 
@@ -87,7 +88,7 @@ class ClientConnection(asyncio.Protocol):
     @property
     def busy(self) -> bool:
         """A request is being answered, or read."""
-        return self._task is not None or self._reader.reading
+        return self._errand is not None or self._reader.reading
 
     def close(self) -> None:
         """No further request: at once, or after the one that is being answered."""
@@ -105,13 +106,14 @@ class ClientConnection(asyncio.Protocol):
         keep_alive = self._reader.keep_alive and not self._door.closing
         bodiless = request.method == b"HEAD"
         self._reply = Reply(self._transport, self._door.request_id(), keep_alive, bodiless)
-        self._task = self._loop.create_task(self._handle(request, self._reply))
+        self._errand = Errand(self._handle(request, self._reply), self._loop)
+        self._errand.start()
 
     async def _handle(self, request: Request, reply: Reply) -> None:
         try:
             await self._handler(request, reply)
         finally:
-            self._task = self._reply = None
+            self._errand = self._reply = None
             self._next(reply)
 
     def _next(self, reply: Reply) -> None:

@@ -16,18 +16,27 @@ class Pool:
         self._limits, self._loop = limits, loop
         self._spare: dict[str, list[Upstream]] = defaultdict(list)
 
-    async def take(self, address: str) -> Upstream:
-        """A spare connection, or else a new one. Raises Unconnected."""
+    def spare(self, address: str) -> Upstream | None:
+        """A connection that is there."""
         spare = self._spare.get(address)
         while spare:
             upstream = spare.pop()
             if self._loop.time() - upstream.idle_since < self._limits.upstream_idle_seconds:
                 return upstream
             upstream.close()
-        return await self.connect(address)
+        return None
 
     async def connect(self, address: str) -> Upstream:
         """A new connection. Raises Unconnected."""
+        connecting = self._loop.create_task(self._connect(address))
+        try:
+            return await connecting
+        except asyncio.CancelledError:
+            connecting.cancel()
+            connecting.add_done_callback(_drop)  # it may have come in the same moment
+            raise
+
+    async def _connect(self, address: str) -> Upstream:
         host, _, port = address.rpartition(":")
         try:
             async with asyncio.timeout(self._limits.connect_seconds):
@@ -60,3 +69,8 @@ class Pool:
             spare.remove(upstream)
         if not spare:
             self._spare.pop(upstream.address, None)
+
+
+def _drop(connecting: asyncio.Task[Upstream]) -> None:
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().close()

@@ -6,7 +6,7 @@ line ends, spaces before colons, unknown codings. What it accepts and we do not 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import httptools
@@ -16,19 +16,21 @@ from lorikeet.gateway.openai import ApiError
 from lorikeet.gateway.wire.room import Room
 
 Headers = list[tuple[bytes, bytes]]
-Gate = Callable[[Headers], object]
-"""Raises ApiError for a sender whose large body is not read."""
+Fields = Mapping[bytes, bytes]
+"""Headers by their names in lower case."""
+Gate = Callable[[Fields], str]
+"""Who sends, as the memory for bodies is shared. Raises ApiError for a sender whose large body is not read."""
 
 ONCE = (b"host", b"authorization", b"x-api-key", b"content-type", b"expect")
 
 
 @dataclass(slots=True)  # frozen ones cost a microsecond for each request
 class Request:
-    """A whole request. Header names are in lower case."""
+    """A whole request. Of headers given twice the last: those that matter are never given twice."""
 
     method: bytes
     target: bytes
-    headers: Headers
+    headers: Fields
     body: bytes
 
 
@@ -37,10 +39,11 @@ class RequestReader:
 
     def __init__(self, limits: Limits, room: Room, gate: Gate) -> None:
         self._limits, self._room, self._gate = limits, room, gate
-        self._taken = 0
+        self._holder, self._taken = "", 0
         self._parser = httptools.HttpRequestParser(self)
         self._refusal: ApiError | None = None
         self._headers: Headers = []
+        self._fields: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
         self._target = b""
         self._head_size = self._body_size = 0
@@ -79,7 +82,8 @@ class RequestReader:
 
     def close(self) -> None:
         """Nothing is held any longer."""
-        self._room.give_back(self._taken)
+        if self._taken:
+            self._room.give_back(self._holder, self._taken)
         self._taken = self._body_size = 0
 
     def _broken(self, error: httptools.HttpParserError) -> None:
@@ -98,7 +102,7 @@ class RequestReader:
     def _request(self) -> Request:
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body = []
-        return Request(self._parser.get_method(), self._target, self._headers, body)
+        return Request(self._parser.get_method(), self._target, self._fields, body)
 
     def on_message_begin(self) -> None:
         if self._whole:
@@ -122,7 +126,8 @@ class RequestReader:
         if self._whole:
             return
         self._in_head = False
-        self._check(dict(self._headers))
+        self._fields = dict(self._headers)
+        self._check(self._fields)
 
     def on_body(self, body: bytes) -> None:
         if self._whole or self._refusal is not None:
@@ -141,11 +146,11 @@ class RequestReader:
             return True
         if not self._taken:
             try:
-                self._gate(self._headers)
+                self._holder = self._gate(self._fields)
             except ApiError as error:
                 self._refusal = error
                 return True
-        if not self._room.take(large - self._taken):
+        if not self._room.take(self._holder, large - self._taken):
             return False
         self._taken = large
         return True

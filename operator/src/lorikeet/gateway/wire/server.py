@@ -26,7 +26,7 @@ class WireServer:
         limits: Limits,
         loop: asyncio.AbstractEventLoop,
         refused: Callable[[int], None] = lambda status: None,
-        gate: Gate = lambda headers: None,
+        gate: Gate = lambda headers: "",
     ) -> None:
         self._handler, self._limits, self._loop = handler, limits, loop
         self._clients: set[ClientConnection] = set()

@@ -11,7 +11,8 @@ import httptools
 
 from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.wire.deadline import Deadline
-from lorikeet.gateway.wire.request import Headers
+from lorikeet.gateway.wire.errand import Promise
+from lorikeet.gateway.wire.request import Fields, Headers
 from lorikeet.keepalive import keep_alive
 
 HEAD_LIMIT = 64 * 1024  # bytes in the head of an engine's reply
@@ -41,15 +42,11 @@ class Cut(UpstreamError):
 
 @dataclass(slots=True)  # frozen ones cost a microsecond for each request
 class ReplyHead:
-    """How an engine's reply begins. `length` in bytes; None: chunked. Header names are in lower case."""
+    """How an engine's reply begins. `length` in bytes; None: chunked."""
 
     status: int
-    headers: Headers
+    headers: Fields
     length: int | None
-
-    def header(self, name: bytes) -> bytes:
-        """The first value of header `name`, or nothing."""
-        return next((value for other, value in self.headers if other == name), b"")
 
 
 class Sink(Protocol):
@@ -69,8 +66,8 @@ class Upstream(asyncio.Protocol):
         self._deadline = Deadline(loop, lambda: self._end("took too long", TooSlow))
         self._transport: asyncio.Transport
         self._parser = httptools.HttpResponseParser(self)
-        self._head: asyncio.Future[ReplyHead] | None = None
-        self._end_of_body: asyncio.Future[None] | None = None
+        self._asked: Promise[ReplyHead] | None = None
+        self._end_of_body: Promise[None] | None = None
         self._sink: Sink | None = None
         self._ended = ""  # why nothing more will come
         self.used = False
@@ -82,17 +79,23 @@ class Upstream(asyncio.Protocol):
         self._headers: Headers = []
         self._pieces: list[bytes] = []
         self._head_size = self._interim = 0
+        self._head: ReplyHead | None = None
+        self._wrong = ""  # why this is no reply
         self._in_head, self._complete, self._keep_alive = True, False, False
 
     async def ask(self, message: Sequence[bytes]) -> ReplyHead:
-        """Send a whole request, wait for the reply's head. Raises Silent."""
+        """Send a whole request, wait for the reply's head. Raises Silent; without a head the connection is closed."""
         self._begin()
-        self._head = self._loop.create_future()
         if self._ended:
             raise Silent(self._ended)
+        self._asked = Promise(loop=self._loop)
         self._transport.writelines(message)
         self._deadline.set(self._limits.first_byte_seconds)
-        return await self._head
+        try:
+            return await self._asked
+        except BaseException:  # the client left, too: nobody will read this reply
+            self.close()
+            raise
 
     async def relay(self, sink: Sink) -> None:
         """Hand each piece of the body to `sink` as it comes, until the end. Raises Cut."""
@@ -101,11 +104,13 @@ class Upstream(asyncio.Protocol):
         if not self._complete:
             if self._ended:
                 raise Cut(self._ended)
-            self._end_of_body = self._loop.create_future()
+            self._end_of_body = Promise(loop=self._loop)
             await self._end_of_body
 
     async def read(self, limit: int) -> bytes:
         """The whole body of a short reply. Raises Cut, also for more than `limit` bytes."""
+        if self._complete and len(self._pieces) == 1 and len(self._pieces[0]) <= limit:
+            return self._pieces.pop()  # as nearly always
         short = _Short(limit, self.close)
         await self.relay(short)
         return bytes(short.body)
@@ -150,21 +155,19 @@ class Upstream(asyncio.Protocol):
         self._lost(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._complete or self._head is None:
+        if self._complete or self._asked is None:
             self._end("the engine spoke unasked")
             return
         self._deadline.set(self._limits.gap_seconds)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self._hand_over()
-            self._end(f"not HTTP: {error}")
-            return
+            self._wrong = f"not HTTP: {error}"
         if self._in_head:
             self._head_size += len(data)
             if self._head_size > HEAD_LIMIT or self._interim > INTERIM_LIMIT:
-                self._end("the reply's head does not end")
-        self._hand_over()
+                self._wrong = "the reply's head does not end"
+        self._tell()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:
@@ -175,18 +178,17 @@ class Upstream(asyncio.Protocol):
         if status < 200 or self._complete:
             return
         self._in_head = False
-        head = ReplyHead(status, self._headers, None)
-        framing = dict(self._headers)
+        fields = dict(self._headers)
+        length = None
         if status in BODILESS:
-            head = ReplyHead(status, self._headers, 0)
-        elif b"content-length" in framing:
-            head = ReplyHead(status, self._headers, int(framing[b"content-length"]))
-        elif framing.get(b"transfer-encoding", b"").lower() != b"chunked":
+            length = 0
+        elif b"content-length" in fields:
+            length = int(fields[b"content-length"])
+        elif fields.get(b"transfer-encoding", b"").lower() != b"chunked":
             # It would end where the connection does, and a cut could not be told from the end.
-            self._end("the reply has no length")
+            self._wrong = "the reply has no length"
             return
-        if self._head is not None and not self._head.done():
-            self._head.set_result(head)
+        self._head = ReplyHead(status, fields, length)
 
     def on_body(self, body: bytes) -> None:
         if not self._complete:
@@ -203,24 +205,34 @@ class Upstream(asyncio.Protocol):
         if self._complete:  # more than was asked for
             self._keep_alive = False
 
+    def _tell(self) -> None:
+        """After a read, outside the parser: who waits goes on in here, and may be done with this reply after it."""
+        if self._wrong:
+            self._keep_alive = False
+        if self._sink is None:
+            if self._head is not None and self._asked is not None:
+                self._asked.keep(self._head)
+        else:
+            self._hand_over()
+            if self._complete and self._end_of_body is not None:
+                self._end_of_body.keep(None)
+        if self._wrong:
+            self._end(self._wrong)
+
     def _hand_over(self) -> None:
         """Everything of one read goes on as one piece."""
-        if self._sink is None:
-            return
-        if self._pieces:
+        if self._pieces and self._sink is not None:
             pieces, self._pieces = self._pieces, []
             self._sink.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-        if self._complete and self._end_of_body is not None and not self._end_of_body.done():
-            self._end_of_body.set_result(None)
 
     def _end(self, why: str, silence: type[Silent] = Silent) -> None:
         if not self._ended:
             self._ended = why
             self._transport.abort()
-        if self._head is not None and not self._head.done():
-            self._head.set_exception(silence(self._ended))
-        elif self._end_of_body is not None and not self._end_of_body.done():
-            self._end_of_body.set_exception(Cut(self._ended))
+        if self._asked is not None and not self._asked.done():
+            self._asked.breach(silence(self._ended))
+        elif self._end_of_body is not None:
+            self._end_of_body.breach(Cut(self._ended))
 
 
 class _Short:

@@ -17,6 +17,7 @@ from lorikeet.testing.engine import metrics
 from lorikeet.testing.engine.core import Core, EngineDied
 from lorikeet.testing.engine.errors import BadRequest, error
 from lorikeet.testing.engine.replies import chat, completion
+from lorikeet.testing.engine.turns import turn
 from lorikeet.testing.engine.weights import BadAdapter, NoAdapter
 
 
@@ -35,6 +36,7 @@ class Routes:
             Route("/v1/models", self.models, methods=["GET"]),
             Route("/v1/chat/completions", self.generate, methods=["POST"]),
             Route("/v1/completions", self.generate, methods=["POST"]),
+            Route("/v1/responses", self.generate, methods=["POST"]),
             Route("/invocations", self.generate, methods=["POST"]),
         ]
         lora_routes = [
@@ -111,7 +113,7 @@ class Routes:
         name = body.get("model") or self._core.settings.served_name
         if not self._core.knows(name):
             return error(404, "NotFoundError", f"The model `{name}` does not exist.", "model")
-        make = completion if request.url.path == "/v1/completions" else chat
+        make = {"/v1/completions": completion, "/v1/responses": turn}.get(request.url.path, chat)
         return await make(self._core, name, body)
 
 

@@ -1,3 +1,0 @@
-module lorikeet.dev/toolchain/pause
-
-go 1.26.0
