@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from lorikeet.gateway.limits import Limits
+from lorikeet.gateway.main import certificate_of
 from lorikeet.gateway.tls import Certificate
 
 LIMITS = Limits(cold_seconds=0)
@@ -149,8 +150,13 @@ async def test_files_that_are_no_pair_leave_the_certificate_there_was(
 
 
 def test_without_a_certificate_there_is_no_gateway(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match=r"tls\.crt"):
-        Certificate(tmp_path)
+    with pytest.raises(SystemExit, match=r"LORIKEET_TLS_DIR .* must hold tls\.crt and its tls\.key: .*No such file"):
+        certificate_of(tmp_path)
+    make(tmp_path, "new")
+    no_certificate(tmp_path)
+    with pytest.raises(SystemExit, match="LORIKEET_TLS_DIR"):
+        certificate_of(tmp_path)
+    assert certificate_of(None) is None
 
 
 def test_old_protocols_are_refused(certificate: Certificate) -> None:

@@ -65,6 +65,7 @@ async def run(settings: Settings, root_key: bytes, kubeconfig: Path | None = Non
         loop.add_reader(0, stop.set)  # a worker's standard input ends with its supervisor
     catalog, keys = Catalog(), Keys(root_key, open=settings.open)
     limits = Limits.of(settings.gateways, settings.part)
+    certificate = certificate_of(settings.tls)
     try:
         traces = make_traces(os.environ, loop.time)
     except ValueError as error:
@@ -83,12 +84,10 @@ async def run(settings: Settings, root_key: bytes, kubeconfig: Path | None = Non
         following += [group.create_task(feed.run()) for feed in key_feeds]
         gateway.follow([*feeds, *key_feeds], later(restored, loop.time))
         admin = await serve_admin(gateway, key_feeds, settings.host, settings.admin_port, settings.admin_socket)
-        tls = None
-        if settings.tls is not None:
-            certificate = Certificate(settings.tls)
-            tls = certificate.context  # what it holds when asked
+        if certificate is not None:
             keeping.append(group.create_task(certificate.follow()))
         shared = settings.admin_socket is not None
+        tls = certificate and certificate.context
         port = await gateway.listen(settings.host, settings.port, shared=shared, tls=tls)
         log.info("serving on port %d, admin on %s", port, settings.admin_socket or settings.admin_port)
         await stop.wait()
@@ -100,6 +99,14 @@ async def run(settings: Settings, root_key: bytes, kubeconfig: Path | None = Non
         await admin.cleanup()
         for task in (*following, *keeping):
             task.cancel()
+
+
+def certificate_of(folder: Path | None) -> Certificate | None:
+    """What clients are shown; None: they speak plain HTTP."""
+    try:
+        return None if folder is None else Certificate(folder)
+    except OSError as error:  # ssl.SSLError is one
+        sys.exit(f"lorikeet-gateway: LORIKEET_TLS_DIR {folder} must hold tls.crt and its tls.key: {error}")
 
 
 def spare_the_collector() -> None:

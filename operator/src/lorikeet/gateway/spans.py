@@ -29,7 +29,7 @@ from lorikeet.gateway.wire.request import Request
 NAME = "lorikeet-gateway"
 LAST_SECONDS = 3.0
 """For the last spans, at our end: a collector that does not answer holds nobody up."""
-HEADERS = {b"traceparent": "traceparent", b"tracestate": "tracestate"}
+HEADERS = ((b"traceparent", "traceparent"), (b"tracestate", "tracestate"))
 CHATTY = ("opentelemetry.exporter", "opentelemetry.trace")
 """Loggers that warn of each try of a batch, and of headers in the words of clients."""
 
@@ -85,12 +85,8 @@ class Spans:
         return Trace(parent, trace_id, span_id, sampling.decision is Decision.RECORD_AND_SAMPLE, self._clock(), asked)
 
     def _parent(self, request: Request) -> Context:
-        """What the client says of its span: nothing, if it says so twice."""
-        said: dict[str, str] = {}
-        for name, value in request.headers:
-            if header := HEADERS.get(name):
-                text = value.decode("latin-1")
-                said[header] = f"{said[header]},{text}" if header in said else text
+        """What the client says of its span."""
+        said = {name: request.headers[raw].decode("latin-1") for raw, name in HEADERS if raw in request.headers}
         return self._propagator.extract(said, Context())
 
     def _tell(self, trace: Trace, path: bytes, tenant: str, request_id: bytes, status: int) -> None:
