@@ -87,7 +87,7 @@ async def run(settings: Settings, root_key: bytes, kubeconfig: Path | None = Non
         if certificate is not None:
             keeping.append(group.create_task(certificate.follow()))
         shared = settings.admin_socket is not None
-        tls = certificate and certificate.context
+        tls = None if certificate is None else certificate.context
         port = await gateway.listen(settings.host, settings.port, shared=shared, tls=tls)
         log.info("serving on port %d, admin on %s", port, settings.admin_socket or settings.admin_port)
         await stop.wait()
