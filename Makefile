@@ -101,7 +101,7 @@ explore: venv ## Properties with new examples, ROUNDS=10 times over; what fails 
 	  LORIKEET_EXAMPLES=explore $(PYTEST) -q -n 2 -m "hypothesis and not ($(SLOW))" tests || exit 1; done
 
 .PHONY: bench-gateway
-bench-gateway: venv ## What a request and a chunk cost the gateway, beside nginx where it is: docs/benchmarks/gateway.*
+bench-gateway: venv ## What a request costs the gateway, beside nginx and others from PyPI: docs/benchmarks/gateway.* (about 15 minutes)
 	@$(PY) -m lorikeet.testing.bench_gateway --out docs/benchmarks
 
 .PHONY: bench-operator

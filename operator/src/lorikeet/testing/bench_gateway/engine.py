@@ -10,9 +10,10 @@ import httptools
 import uvloop
 
 MODEL = "sql@3f9c1a7d20b4"
-CHUNKS = 200
-TICK = 0.01
-"""Seconds between chunks of one stream."""
+CHUNKS, TICK = 200, 0.01
+"""Of a stream, and the seconds between two of them."""
+SLOW_CHUNKS, SLOW_TICK = 20, 0.5
+"""The same where the body says `slow`."""
 TEXT = "x" * 560
 BODY = (
     f'{{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"{MODEL}","choices":[{{"index":0,"message":'
@@ -35,28 +36,29 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._parser = httptools.HttpRequestParser(self)
-        self._stream = False
+        self._stream = self._slow = False
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
 
     def on_body(self, body: bytes) -> None:
         self._stream = self._stream or b'"stream":true' in body
+        self._slow = self._slow or b'"user":"slow"' in body
 
     def on_message_complete(self) -> None:
         if self._stream:
-            self._stream = False
             self._transport.write(HEAD)
-            self._next(CHUNKS)
+            self._next(*((SLOW_CHUNKS, SLOW_TICK) if self._slow else (CHUNKS, TICK)))
+            self._stream = self._slow = False
         else:
             self._transport.write(WHOLE)
 
-    def _next(self, left: int) -> None:
+    def _next(self, left: int, tick: float) -> None:
         if self._transport.is_closing():
             return
         self._transport.write(CHUNK if left else LAST)
         if left:
-            asyncio.get_running_loop().call_later(TICK, self._next, left - 1)
+            asyncio.get_running_loop().call_later(tick, self._next, left - 1, tick)
 
 
 async def serve(port: int) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -20,25 +22,36 @@ class Load:
     errors: int = 0
     events: int = 0
     delays: list[float] = field(default_factory=list)
-    asked: int = 0
+    """Seconds, of each whole reply, from when it was due to be asked."""
     wrong: str = ""
     """What was said to the last request that went wrong."""
 
-    def more(self) -> bool:
-        """Take one request of those that are left."""
-        self.asked += 1
-        return self.asked <= self.number
+    @property
+    def over(self) -> int:
+        """Requests that have ended, well or not."""
+        return self.replies + self.errors
 
 
 class Client(asyncio.Protocol):
-    """One connection that asks again as soon as it was answered."""
+    """One connection. `free` is called whenever it can ask."""
 
-    def __init__(self, load: Load, done: asyncio.Future[None]) -> None:
-        self._load, self._done = load, done
+    def __init__(self, load: Load, free: Callable[[Client], None]) -> None:
+        self._load, self._free = load, free
+        self._asking = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._ask()
+        self._free(self)
+
+    def ask(self, due: float) -> None:
+        """Ask once more; it was to be asked at `due`."""
+        self._parser = httptools.HttpResponseParser(self)
+        self._began, self._asking = due, True
+        self._transport.write(self._load.request)
+
+    def close(self) -> None:
+        """No more."""
+        self._transport.close()
 
     def data_received(self, data: bytes) -> None:
         self._load.events += data.count(b"data: {")
@@ -46,45 +59,83 @@ class Client(asyncio.Protocol):
         self._parser.feed_data(data)
 
     def connection_lost(self, error: Exception | None) -> None:
-        if not self._done.done():
+        if self._asking:
             self._load.errors += 1
             self._load.wrong = f"closed: {error}"
-            self._done.set_result(None)
 
     def on_message_complete(self) -> None:
-        status = self._parser.get_status_code()
-        self._load.replies += status == 200
-        if status != 200:
+        self._asking = False
+        if self._parser.get_status_code() == 200:
+            self._load.replies += 1
+        else:
             self._load.errors += 1
             self._load.wrong = self._said[-300:].decode(errors="replace")
         self._load.delays.append(time.perf_counter() - self._began)
-        self._ask()
-
-    def _ask(self) -> None:
-        if not self._load.more():
-            self._done.set_result(None)
-            self._transport.close()
-            return
-        self._parser = httptools.HttpResponseParser(self)
-        self._began = time.perf_counter()
-        self._transport.write(self._load.request)
+        self._free(self)
 
 
 async def run(load: Load, port: int, connections: int) -> None:
-    """Ask everything over so many connections."""
+    """Ask everything over so many connections, each again as soon as it was answered."""
+    asked = 0
+
+    def again(client: Client) -> None:
+        nonlocal asked
+        if asked < load.number:
+            asked += 1
+            client.ask(time.perf_counter())
+        else:
+            client.close()
+
+    await _connect(load, again, port, connections)
+    await _until_over(load)
+
+
+async def run_paced(load: Load, port: int, connections: int, rate: float) -> None:
+    """Ask everything at `rate` a second, whatever is answered; who finds no connection free is late."""
     loop = asyncio.get_running_loop()
-    futures = []
+    idle: list[Client] = []
+    late: deque[float] = deque()
+
+    def free(client: Client) -> None:
+        if late:
+            client.ask(late.popleft())
+        else:
+            idle.append(client)
+
+    def due(when: float) -> None:
+        if idle:
+            idle.pop().ask(when)
+        else:
+            late.append(when)
+
+    await _connect(load, free, port, connections)
+    begin, now = time.perf_counter() + 0.1, loop.time() + 0.1
+    for number in range(load.number):
+        loop.call_at(now + number / rate, due, begin + number / rate)
+    await _until_over(load)
+    for client in idle:
+        client.close()
+
+
+async def _connect(load: Load, free: Callable[[Client], None], port: int, connections: int) -> None:
+    loop = asyncio.get_running_loop()
     for _ in range(connections):
-        done = loop.create_future()
-        futures.append(done)
-        await loop.create_connection(lambda done=done: Client(load, done), "127.0.0.1", port)  # type: ignore[misc]
-    await asyncio.gather(*futures)
+        await loop.create_connection(lambda: Client(load, free), "127.0.0.1", port)
 
 
-def request(model: str, key: str, prompt: int = 300, *, stream: bool = False) -> bytes:
+async def _until_over(load: Load) -> None:
+    ended = -1
+    while load.over < load.number:
+        if load.errors and load.over == ended:  # who is gone asks no more
+            return
+        ended = load.over
+        await asyncio.sleep(0.05 if not load.errors else 5)
+
+
+def request(model: str, key: str, prompt: int = 300, *, stream: bool = False, slow: bool = False) -> bytes:
     """A chat request with a prompt of so many bytes."""
-    flag = ',"stream":true' if stream else ""
-    body = f'{{"model":"{model}","messages":[{{"role":"user","content":"{"y" * prompt}"}}],"max_tokens":64{flag}}}'
+    flags = (',"stream":true' if stream else "") + (',"user":"slow"' if slow else "")
+    body = f'{{"model":"{model}","messages":[{{"role":"user","content":"{"y" * prompt}"}}],"max_tokens":64{flags}}}'
     head = (
         f"POST /v1/chat/completions HTTP/1.1\r\nhost: gw\r\naccept: application/json\r\nuser-agent: OpenAI/Python\r\n"
         f"authorization: Bearer {key}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
