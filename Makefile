@@ -143,9 +143,9 @@ images: ## Our images: lorikeet, lorikeet-testing, lorikeet-engine-cpu
 
 COMPILE = $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 lock: ## Write the locked requirements anew: operator/requirements/*.txt, terraform/tools/*.txt
-	@$(COMPILE) operator/pyproject.toml -o operator/requirements/runtime.txt
-	@$(COMPILE) operator/pyproject.toml --extra testing -c operator/requirements/runtime.txt -o operator/requirements/testing.txt
-	@$(COMPILE) operator/pyproject.toml --extra testing --extra dev -c operator/requirements/testing.txt -o operator/requirements/dev.txt
+	@$(COMPILE) operator/pyproject.toml --extra traces -o operator/requirements/runtime.txt
+	@$(COMPILE) operator/pyproject.toml --extra traces --extra testing -c operator/requirements/runtime.txt -o operator/requirements/testing.txt
+	@$(COMPILE) operator/pyproject.toml --extra traces --extra testing --extra dev -c operator/requirements/testing.txt -o operator/requirements/dev.txt
 	@$(COMPILE) operator/requirements/build.in -o operator/requirements/build.txt
 	@$(COMPILE) terraform/tools/aws.in -o terraform/tools/aws.txt
 	@$(COMPILE) terraform/tools/checkov.in -o terraform/tools/checkov.txt

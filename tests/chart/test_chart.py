@@ -20,6 +20,7 @@ ODD: list[Body] = [
     {"watchNamespaces": ["team-a", "team-b"]},
     {"crds": {"enabled": False}, "networkPolicy": {"enabled": False}},
     {"gateway": {"replicas": 1, "service": {"type": "NodePort", "nodePort": 30080}}, "operator": {"replicas": 3}},
+    {"gateway": {"tls": {"secretName": "cert"}, "traces": {"endpoint": "http://collector:4318", "sample": 0.5}}},
     {
         "image": {"registry": "localhost:5000/team", "digest": DIGEST},
         "imagePullSecrets": [{"name": "pull"}],
@@ -39,6 +40,11 @@ BAD: list[tuple[Body, str]] = [
     ({"gatway": {}}, "additional properties 'gatway' not allowed"),
     ({"gateway": {"service": {"nodePort": 99999}}}, "at '/gateway/service/nodePort': maximum: got 99,999, want 65,535"),
     ({"gateway": {"service": {"type": "Headless"}}}, "value must be one of 'ClusterIP', 'NodePort', 'LoadBalancer'"),
+    ({"gateway": {"service": {"port": 0}}}, "at '/gateway/service/port': minimum: got 0, want 1"),
+    ({"gateway": {"tls": {"secretName": "a/b"}}}, "at '/gateway/tls/secretName': 'a/b' does not match pattern"),
+    ({"gateway": {"tls": {"secret": "a"}}}, "additional properties 'secret' not allowed"),
+    ({"gateway": {"traces": {"endpoint": "collector:4317"}}}, "at '/gateway/traces/endpoint'"),
+    ({"gateway": {"traces": {"sample": 2}}}, "at '/gateway/traces/sample': maximum: got 2, want 1"),
     ({"nameOverride": "n" * 200}, "at '/nameOverride'"),
     ({"nameOverride": "Über"}, "at '/nameOverride'"),
     ({"watchNamespaces": ["*"]}, "at '/watchNamespaces/0': '*' does not match pattern"),
@@ -157,6 +163,65 @@ def test_without_keys_the_gateway_reads_no_secret(render: Any) -> None:
     said = environment(rendered.one("Deployment", "lorikeet-gateway"))
     assert said["LORIKEET_AUTH"] == "none"
     assert "LORIKEET_KEY_SECRETS" not in said
+
+
+def test_clients_speak_plain_http_unless_a_certificate_is_named(render: Any) -> None:
+    rendered = render()
+    (port,) = rendered.one("Service", "lorikeet-gateway")["spec"]["ports"]
+    assert (port["name"], port["port"], port["appProtocol"]) == ("http", 80, "http")
+    assert "LORIKEET_TLS_DIR" not in environment(rendered.one("Deployment", "lorikeet-gateway"))
+    assert url_of_the_test(rendered) == "http://lorikeet-gateway:80/ready"
+
+
+@pytest.mark.parametrize(("given", "port"), [({}, 443), ({"service": {"port": 8443}}, 8443)])
+def test_with_a_certificate_clients_speak_https_and_probes_do_not(render: Any, given: Body, port: int) -> None:
+    rendered = render({"gateway": {"tls": {"secretName": "cert"}, **given}})
+    (said,) = rendered.one("Service", "lorikeet-gateway")["spec"]["ports"]
+    assert (said["name"], said["port"], said["targetPort"], said["appProtocol"]) == ("https", port, "http", "https")
+    assert url_of_the_test(rendered) == f"https://lorikeet-gateway:{port}/ready"
+    deployment = rendered.one("Deployment", "lorikeet-gateway")
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "admin"}
+    (mount,) = [mount for mount in container["volumeMounts"] if mount["name"] == "tls"]
+    assert mount == {"name": "tls", "mountPath": environment(deployment)["LORIKEET_TLS_DIR"], "readOnly": True}
+    (volume,) = [volume["secret"] for volume in pod["volumes"] if volume["name"] == "tls"]
+    assert volume["secretName"] == "cert"
+    assert [item["path"] for item in volume["items"]] == ["tls.crt", "tls.key"]
+
+
+def url_of_the_test(rendered: Any) -> str:
+    (pod,) = rendered.of("Pod")
+    (url,) = [item["value"] for item in pod["spec"]["containers"][0]["env"]]
+    return str(url)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "port"),
+    [
+        ("http://collector.monitoring:4318", 4318),
+        ("https://otlp.example.com/otlp", 443),
+        ("http://collector", 80),
+        ("http://[fd00::1]:4318/", 4318),
+    ],
+)
+def test_a_collector_of_traces_is_told_to_the_gateway_and_its_network_policy(
+    render: Any, endpoint: str, port: int
+) -> None:
+    before, rendered = render(), render({"gateway": {"traces": {"endpoint": endpoint, "sample": 0.25}}})
+    said = environment(rendered.one("Deployment", "lorikeet-gateway"))
+    told = {name: value for name, value in said.items() if name.startswith("OTEL_")}
+    assert told == {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_SERVICE_NAME": "lorikeet-gateway",
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": "0.25",
+    }
+    assert "OTEL" not in str(before.objects)
+    policies = [one.one("NetworkPolicy", "lorikeet-gateway")["spec"]["egress"] for one in (before, rendered)]
+    (new,) = [rule for rule in policies[1] if rule not in policies[0]]
+    assert new == {"ports": [{"protocol": "TCP", "port": port}]}
+    assert rendered.of("NetworkPolicy", "lorikeet-operator") == before.of("NetworkPolicy", "lorikeet-operator")
 
 
 def test_with_a_list_of_namespaces_no_right_reaches_further(render: Any) -> None:

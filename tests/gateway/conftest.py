@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +21,8 @@ from lorikeet.gateway.catalog import Catalog
 from lorikeet.gateway.gateway import Gateway
 from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.rows import AdapterRow, ServerRow
+from lorikeet.gateway.trace import Traces
+from lorikeet.testing.apiserver.process import free_ports
 
 ROOT_KEY = b"r" * 32
 DIGEST = "3f9c1a7d20b4" + "0" * 52
@@ -230,9 +236,9 @@ async def make_engine() -> AsyncIterator[Callable[..., Awaitable[ScriptedEngine]
 
 
 @asynccontextmanager
-async def running_stack(limits: Limits) -> AsyncIterator[Stack]:
+async def running_stack(limits: Limits, traces: Traces | None = None) -> AsyncIterator[Stack]:
     catalog = Catalog()
-    gateway = Gateway(catalog, ROOT_KEY, limits, asyncio.get_running_loop())
+    gateway = Gateway(catalog, ROOT_KEY, limits, asyncio.get_running_loop(), traces=traces)
     port = await gateway.listen("127.0.0.1", 0)
     try:
         yield Stack(catalog, gateway, Client(port))
@@ -247,8 +253,47 @@ async def stack() -> AsyncIterator[Stack]:
 
 
 @pytest.fixture
-def stack_with() -> Callable[[Limits], Any]:
+def stack_with() -> Callable[..., Any]:
     return running_stack
+
+
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+current-context: nowhere
+contexts: [{name: nowhere, context: {cluster: nowhere, user: nobody}}]
+clusters: [{name: nowhere, cluster: {server: "http://127.0.0.1:9"}}]
+users: [{name: nobody, user: {}}]
+"""
+
+
+@pytest.fixture
+async def start_process(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[tuple[Process, int]]]]:
+    """Starts `lorikeet-gateway`, without an API server; the process and its port."""
+    processes: list[Process] = []
+
+    async def start(**settings: str) -> tuple[Process, int]:
+        port, admin = free_ports(2)
+        (tmp_path / "kubeconfig").write_text(KUBECONFIG)
+        (tmp_path / "root-key").write_bytes(ROOT_KEY)
+        told = {
+            "KUBECONFIG": str(tmp_path / "kubeconfig"),
+            "LORIKEET_ROOT_KEY_FILE": str(tmp_path / "root-key"),
+            "LORIKEET_AUTH": "none",
+            "LORIKEET_HOST": "127.0.0.1",
+            "LORIKEET_PORT": str(port),
+            "LORIKEET_ADMIN_PORT": str(admin),
+            "LORIKEET_LINGER_SECONDS": "0",
+        }
+        command = (sys.executable, "-m", "lorikeet.gateway.main")
+        processes.append(await asyncio.create_subprocess_exec(*command, env={**os.environ, **told, **settings}))
+        return processes[-1], port
+
+    yield start
+    for process in processes:
+        if process.returncode is None:
+            process.terminate()
+        await asyncio.wait_for(process.wait(), 30)
 
 
 @pytest.fixture

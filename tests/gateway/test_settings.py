@@ -40,6 +40,11 @@ def test_the_table_is_kept_where_a_folder_is_given() -> None:
     assert Settings.from_environment({**KEY, "LORIKEET_STATE_DIR": ""}).state is None
 
 
+def test_clients_speak_tls_where_a_folder_is_given() -> None:
+    assert Settings.from_environment({**KEY, "LORIKEET_TLS_DIR": "/etc/x"}).tls == Path("/etc/x")
+    assert Settings.from_environment({**KEY, "LORIKEET_TLS_DIR": ""}).tls is None
+
+
 @pytest.mark.parametrize(
     ("environment", "named"),
     [

@@ -27,3 +27,12 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- define "lorikeet.keySecrets" -}}
 {{- join "," (.Values.gateway.keySecrets | default (list (printf "%s-api-keys" (include "lorikeet.name" .)))) -}}
 {{- end -}}
+
+{{/* How clients speak with gateways. */}}
+{{- define "lorikeet.gatewayScheme" -}}
+{{- ternary "https" "http" (not (empty .Values.gateway.tls.secretName)) -}}
+{{- end -}}
+
+{{- define "lorikeet.gatewayPort" -}}
+{{- .Values.gateway.service.port | default (ternary 443 80 (eq (include "lorikeet.gatewayScheme" .) "https")) | int -}}
+{{- end -}}

@@ -21,6 +21,7 @@ from lorikeet.gateway.models import Models
 from lorikeet.gateway.openai import ApiError, no_route
 from lorikeet.gateway.quota import headers
 from lorikeet.gateway.rows import Row
+from lorikeet.gateway.trace import Traces
 from lorikeet.gateway.wire.reply import Reply
 from lorikeet.gateway.wire.request import Request
 
@@ -41,6 +42,7 @@ class Answers:
     log: AccessLog
     clock: Callable[[], float]
     ready: Callable[[], bool]
+    traces: Traces | None = None
 
     async def answer(self, request: Request, reply: Reply) -> None:
         """Write the whole reply; an error goes in OpenAI's shape."""
@@ -74,20 +76,28 @@ class Answers:
         caller = self.keys.who(request.headers)
         match route:
             case routes.Inference(path):
-                asked = body.parse(request.body)
-                await self._infer(caller, Ask(path, asked, accept_of(request), caller.tenant.salt), reply)
+                ask = Ask(path, body.parse(request.body), accept_of(request), caller.tenant.salt)
             case routes.Generate(stream):
                 asked = generate.parse(request.body, stream, self.catalog.sole_base())
-                ask = Ask(
-                    generate.PATH, asked, b"*/*", caller.tenant.salt, generate.events if stream else generate.words
-                )
-                await self._infer(caller, ask, reply)
+                words = generate.events if stream else generate.words
+                ask = Ask(generate.PATH, asked, b"*/*", caller.tenant.salt, words)
             case routes.ListModels():
                 self._tell(reply, self.models.list(caller))
+                return
             case routes.OneModel(name):
                 self._tell(reply, self.models.one(name, caller))
+                return
             case None:
                 raise no_route()
+        if self.traces is None:
+            await self._infer(caller, ask, reply)
+        else:
+            await self._traced(self.traces, request, caller, ask, reply)
+
+    async def _traced(self, traces: Traces, request: Request, caller: Caller, ask: Ask, reply: Reply) -> None:
+        asked = ask.body.lora or ask.body.model
+        with traces.of(request, asked, ask.path, caller.tenant.name, reply) as ask.trace:
+            await self._infer(caller, ask, reply)
 
     async def _infer(self, caller: Caller, ask: Ask, reply: Reply) -> None:
         quotas = self.admission.quotas(caller)
@@ -130,6 +140,8 @@ class Answers:
         finally:
             tokens = meter.total(admitted.size // BYTES_A_TOKEN) if meter.first is not None else (0, 0)
             admitted.used(sum(tokens))
+            if ask.trace is not None:
+                ask.trace.answered(route, meter, admitted.queued)
             status = failed or reply.status
             if meter.pod:
                 self.counters.finished(model, caller.tenant.name, status, meter, tokens)

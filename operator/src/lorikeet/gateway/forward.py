@@ -22,6 +22,7 @@ from lorikeet.gateway.openai import ApiError, engine_failed, interrupted, no_rou
 from lorikeet.gateway.pick import Picker
 from lorikeet.gateway.relay import Events, Garbled, Pieces, Translation
 from lorikeet.gateway.renamed import renaming
+from lorikeet.gateway.trace import Trace
 from lorikeet.gateway.wire.pool import Pool
 from lorikeet.gateway.wire.reply import Reply
 from lorikeet.gateway.wire.request import Headers
@@ -63,6 +64,7 @@ class Ask:
     accept: bytes
     salt: str = ""
     words: Callable[[bytes, bytes], Translation] = renaming
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True)
@@ -213,10 +215,11 @@ class Forwarder:
     def _head(self, ask: Ask, length: int, target: Target) -> bytes:
         """Written anew: of the client's headers an engine sees what it should accept, and no other."""
         authorization = self.keyring.authorization(target.server, target.server_uid)
+        traced = b"" if ask.trace is None else ask.trace.line
         return (
-            b"POST %b HTTP/1.1\r\nhost: %b\r\nauthorization: %b\r\naccept: %b\r\n"
+            b"POST %b HTTP/1.1\r\nhost: %b\r\nauthorization: %b\r\naccept: %b\r\n%b"
             b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
-        ) % (ask.path, target.address.encode(), authorization, ask.accept, length)
+        ) % (ask.path, target.address.encode(), authorization, ask.accept, traced, length)
 
 
 def relayed(head: ReplyHead) -> Headers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +26,7 @@ from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.models import Models
 from lorikeet.gateway.outliers import Outliers
 from lorikeet.gateway.pick import Picker
+from lorikeet.gateway.trace import Traces
 from lorikeet.gateway.warmup import Warmup
 from lorikeet.gateway.wire.pool import Pool
 from lorikeet.gateway.wire.request import Fields
@@ -49,6 +51,7 @@ class Gateway:
         loop: asyncio.AbstractEventLoop,
         keys: Keys | None = None,
         access_log: AccessLog | None = None,
+        traces: Traces | None = None,
     ) -> None:
         self.counters = Counters()
         self._pool = Pool(limits, loop)
@@ -72,6 +75,7 @@ class Gateway:
             access_log or AccessLog(),
             loop.time,
             self.ready,
+            traces,
         )
         self._server = WireServer(self.answers.answer, limits, loop, self.counters.answered, self._holder)
         self.counters.count_models(lambda: catalog.size)
@@ -94,9 +98,11 @@ class Gateway:
         """The table is whole, and nobody told us to stop."""
         return not self._server.closing and (self.synced or self._good_anyway())
 
-    async def listen(self, host: str, port: int, *, shared: bool = False) -> int:
-        """Serve clients; the bound port. `shared`: with other processes that listen there."""
-        return await self._server.listen(host, port, shared=shared)
+    async def listen(
+        self, host: str, port: int, *, shared: bool = False, tls: Callable[[], ssl.SSLContext] | None = None
+    ) -> int:
+        """Serve clients; the bound port. `shared`: with other processes that listen there. `tls`: told for each one."""
+        return await self._server.listen(host, port, shared=shared, tls=tls)
 
     async def drain(self, linger: float, grace: float) -> None:
         """Stop without failing anybody; see WireServer.drain."""

@@ -21,6 +21,8 @@ class Limits:
     """Clients at once."""
     request_seconds: float = 60.0
     """From a request's first byte to its last."""
+    handshake_seconds: float = 10.0
+    """From a TLS client's first packet until it may send a request."""
     idle_seconds: float = 75.0
     """A client's connection between two requests."""
     stall_seconds: float = 60.0

@@ -25,6 +25,8 @@ from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.rows import AdapterRow, ServerRow
 from lorikeet.gateway.settings import Settings
 from lorikeet.gateway.snapshot import Snapshot
+from lorikeet.gateway.tls import Certificate
+from lorikeet.gateway.trace import make_traces
 from lorikeet.gateway.workers import supervise
 from lorikeet.kube.client import Kube
 from lorikeet.kube.resource import LORAADAPTERS, MODELSERVERS, SECRETS
@@ -63,7 +65,12 @@ async def run(settings: Settings, root_key: bytes, kubeconfig: Path | None = Non
         loop.add_reader(0, stop.set)  # a worker's standard input ends with its supervisor
     catalog, keys = Catalog(), Keys(root_key, open=settings.open)
     limits = Limits.of(settings.gateways, settings.part)
-    gateway = Gateway(catalog, root_key, limits, loop, keys, AccessLog(settings.access_log))
+    certificate = certificate_of(settings.tls)
+    try:
+        traces = make_traces(os.environ, loop.time)
+    except ValueError as error:
+        sys.exit(f"lorikeet-gateway: {error}")
+    gateway = Gateway(catalog, root_key, limits, loop, keys, AccessLog(settings.access_log), traces)
     async with await Kube.connect(kubeconfig) as kube, asyncio.TaskGroup() as group:
         feeds = make_feeds(kube, catalog, settings.namespaces)
         key_feeds = [] if settings.open else make_key_feeds(kube, keys, settings)
@@ -77,15 +84,29 @@ async def run(settings: Settings, root_key: bytes, kubeconfig: Path | None = Non
         following += [group.create_task(feed.run()) for feed in key_feeds]
         gateway.follow([*feeds, *key_feeds], later(restored, loop.time))
         admin = await serve_admin(gateway, key_feeds, settings.host, settings.admin_port, settings.admin_socket)
-        port = await gateway.listen(settings.host, settings.port, shared=settings.admin_socket is not None)
+        if certificate is not None:
+            keeping.append(group.create_task(certificate.follow()))
+        shared = settings.admin_socket is not None
+        tls = None if certificate is None else certificate.context
+        port = await gateway.listen(settings.host, settings.port, shared=shared, tls=tls)
         log.info("serving on port %d, admin on %s", port, settings.admin_socket or settings.admin_port)
         await stop.wait()
         loop.remove_reader(0)
         log.info("stopping: new clients for %g s, replies for %g s", settings.linger_seconds, settings.grace_seconds)
         await gateway.drain(settings.linger_seconds, settings.grace_seconds)
+        if traces is not None:
+            await traces.end()
         await admin.cleanup()
         for task in (*following, *keeping):
             task.cancel()
+
+
+def certificate_of(folder: Path | None) -> Certificate | None:
+    """What clients are shown; None: they speak plain HTTP."""
+    try:
+        return None if folder is None else Certificate(folder)
+    except OSError as error:  # ssl.SSLError is one
+        sys.exit(f"lorikeet-gateway: LORIKEET_TLS_DIR {folder} must hold tls.crt and its tls.key: {error}")
 
 
 def spare_the_collector() -> None:

@@ -31,6 +31,8 @@ class Settings:
     """LORIKEET_GRACE_SECONDS: after that, how long replies may take to end."""
     state: Path | None = None
     """LORIKEET_STATE_DIR: a folder for the last good table, which outlives this process. Empty: none is kept."""
+    tls: Path | None = None
+    """LORIKEET_TLS_DIR: a folder with tls.crt and tls.key. Empty: clients speak plain HTTP."""
     auth: str = KEYS
     """LORIKEET_AUTH: `keys`, or `none` where the network alone says who may ask."""
     access_log: float = 0.01
@@ -71,6 +73,7 @@ class Settings:
             admin_port=int(_number(environment, "LORIKEET_ADMIN_PORT", cls.admin_port)),
             linger_seconds=_number(environment, "LORIKEET_LINGER_SECONDS", cls.linger_seconds),
             grace_seconds=_number(environment, "LORIKEET_GRACE_SECONDS", cls.grace_seconds),
+            tls=Path(folder) if (folder := environment.get("LORIKEET_TLS_DIR")) else None,
             auth=auth,
             access_log=min(_number(environment, "LORIKEET_ACCESS_LOG", cls.access_log), 1.0),
             workers=_workers(environment),

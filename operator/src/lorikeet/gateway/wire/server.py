@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 from collections.abc import Callable
 
 from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.wire.client import ClientConnection, Handler
+from lorikeet.gateway.wire.handshakes import BACKLOG, Handshakes
 from lorikeet.gateway.wire.ids import RequestIds
 from lorikeet.gateway.wire.request import Gate
 from lorikeet.gateway.wire.room import Room
@@ -27,7 +30,7 @@ class WireServer:
     ) -> None:
         self._handler, self._limits, self._loop = handler, limits, loop
         self._clients: set[ClientConnection] = set()
-        self._listener: asyncio.Server | None = None
+        self._listeners: list[asyncio.Server | Handshakes] = []
         self.closing = False
         """Every reply from now on is its connection's last."""
         self.refused = refused
@@ -37,12 +40,17 @@ class WireServer:
         self.request_id = RequestIds().next
         self.room = Room(limits.bodies_bytes)
 
-    async def listen(self, host: str, port: int, *, shared: bool = False) -> int:
+    async def listen(
+        self, host: str, port: int, *, shared: bool = False, tls: Callable[[], ssl.SSLContext] | None = None
+    ) -> int:
         """Accept clients; the port that was bound (another than 0). `shared`: with other processes."""
-        self._listener = await self._loop.create_server(
-            self._connection, host, port, backlog=1024, reuse_port=shared or None
+        if tls is not None:
+            return self._listen_tls(host, port, shared, tls)
+        listener = await self._loop.create_server(
+            self._connection, host, port, backlog=BACKLOG, reuse_port=shared or None
         )
-        bound: int = self._listener.sockets[0].getsockname()[1]
+        self._listeners.append(listener)
+        bound: int = listener.sockets[0].getsockname()[1]
         return bound
 
     async def drain(self, linger: float, grace: float) -> None:
@@ -53,12 +61,14 @@ class WireServer:
         """
         self.closing = True
         await asyncio.sleep(linger)
-        if self._listener is not None:
-            self._listener.close()
+        for listener in self._listeners:
+            listener.close()
         until = self._loop.time() + grace
-        while self._clients and self._loop.time() < until:
+        while self._anybody() and self._loop.time() < until:
             self._close_clients()
             await asyncio.sleep(POLL_SECONDS)
+        for handshakes in self._handshakes():
+            await handshakes.end()
         for client in list(self._clients):
             client.abort()
 
@@ -73,6 +83,24 @@ class WireServer:
 
     def _connection(self) -> ClientConnection:
         return ClientConnection(self, self._handler, self._limits, self._loop)
+
+    def _listen_tls(self, host: str, port: int, shared: bool, tls: Callable[[], ssl.SSLContext]) -> int:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shared)
+        listener.setblocking(False)
+        self._listeners.append(Handshakes(listener, tls, self._connection, self._has_place, self._limits, self._loop))
+        bound: int = listener.getsockname()[1]
+        return bound
+
+    def _has_place(self, handshakes: int) -> bool:
+        """Whether one more may come, beside the clients and `handshakes` that will be clients."""
+        return len(self._clients) + handshakes < self._limits.connections
+
+    def _handshakes(self) -> list[Handshakes]:
+        return [listener for listener in self._listeners if isinstance(listener, Handshakes)]
+
+    def _anybody(self) -> bool:
+        return bool(self._clients) or any(handshakes.running for handshakes in self._handshakes())
 
     def _close_clients(self) -> None:
         for client in list(self._clients):
