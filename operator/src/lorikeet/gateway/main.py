@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -77,15 +77,32 @@ async def run(settings: Settings, root_key: bytes, kubeconfig: Path | None = Non
         following += [group.create_task(feed.run()) for feed in key_feeds]
         gateway.follow([*feeds, *key_feeds], later(restored, loop.time))
         admin = await serve_admin(gateway, key_feeds, settings.host, settings.admin_port, settings.admin_socket)
-        port = await gateway.listen(settings.host, settings.port, shared=settings.admin_socket is not None)
-        log.info("serving on port %d, admin on %s", port, settings.admin_socket or settings.admin_port)
-        await stop.wait()
+        opening = group.create_task(table([*feeds, *key_feeds], PATIENCE if restored else None))
+        stopping = group.create_task(stop.wait())
+        await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if opening.done():
+            port = await gateway.listen(settings.host, settings.port, shared=settings.admin_socket is not None)
+            log.info("serving on port %d, admin on %s", port, settings.admin_socket or settings.admin_port)
+        await stopping
         loop.remove_reader(0)
         log.info("stopping: new clients for %g s, replies for %g s", settings.linger_seconds, settings.grace_seconds)
         await gateway.drain(settings.linger_seconds, settings.grace_seconds)
         await admin.cleanup()
-        for task in (*following, *keeping):
+        for task in (*following, *keeping, opening):
             task.cancel()
+
+
+async def table(feeds: Sequence[Feed | KeyFeed], patience: float | None) -> None:
+    """Wait until each feed is whole, for `patience` seconds at most where an older table will do.
+
+    Who listens without a table refuses good keys and good names, and clients do not try that again.
+    """
+    whole = [asyncio.create_task(feed.whole.wait()) for feed in feeds]
+    try:
+        await asyncio.wait(whole, timeout=patience)
+    finally:
+        for each in whole:
+            each.cancel()
 
 
 def spare_the_collector() -> None:

@@ -37,6 +37,11 @@ class WireServer:
         self.request_id = RequestIds().next
         self.room = Room(limits.bodies_bytes)
 
+    @property
+    def listening(self) -> bool:
+        """Clients may come, or could until we were told to end."""
+        return self._listener is not None
+
     async def listen(self, host: str, port: int, *, shared: bool = False) -> int:
         """Accept clients; the port that was bound (another than 0). `shared`: with other processes."""
         self._listener = await self._loop.create_server(
