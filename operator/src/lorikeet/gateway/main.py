@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -44,6 +45,7 @@ def main() -> None:
         root_key = settings.root_key_file.read_bytes().strip()
     except (ValueError, OSError) as error:
         sys.exit(f"lorikeet-gateway: {error}")
+    take_descriptors()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if settings.workers > 1:
             runner.run(supervise(settings))
@@ -103,6 +105,12 @@ async def table(feeds: Sequence[Feed | KeyFeed], patience: float | None) -> None
     finally:
         for each in whole:
             each.cancel()
+
+
+def take_descriptors() -> None:
+    """As many as we may have: a client takes two, and some container runtimes give 1,024 to who does not ask."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def spare_the_collector() -> None:
