@@ -64,7 +64,7 @@ async def run(settings: Settings, root_key: bytes, kubeconfig: Path | None = Non
     if settings.admin_socket is not None:
         loop.add_reader(0, stop.set)  # a worker's standard input ends with its supervisor
     catalog, keys = Catalog(), Keys(root_key, open=settings.open)
-    limits = Limits.of(settings.gateways, settings.part)
+    limits = Limits.of(settings.gateways, settings.part, settings.request_seconds)
     gateway = Gateway(catalog, root_key, limits, loop, keys, AccessLog(settings.access_log))
     async with await Kube.connect(kubeconfig) as kube, asyncio.TaskGroup() as group:
         feeds = make_feeds(kube, catalog, settings.namespaces)
