@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import statistics
 import time
 from collections import Counter
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from lorikeet.gateway.main import take_descriptors
 from lorikeet.testing.apiserver import ApiServer
 from lorikeet.testing.gateways.calm import Calm
 from lorikeet.testing.gateways.process import KEY_SECRET, GatewayProcess, lasting_ports, running, until
@@ -30,6 +32,14 @@ STREAMS = 5_000 if LONG else 2_500
 SHORT, LENGTHY, TICK = (10, 60, 2.0) if LONG else (4, 16, 1.0)
 
 pytestmark = pytest.mark.timeout(1200 if LONG else 180)
+
+
+@pytest.fixture(autouse=True)
+def descriptors() -> None:
+    """As the gateway takes them: it needs two for each client, and engines and clients inherit ours."""
+    take_descriptors()
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    assert most >= 2 * STREAMS + 500, f"{STREAMS} streams need more open files than {most}: raise `ulimit -Hn`"
 
 
 async def test_one_tenants_storm_slow_clients_and_large_bodies_are_refused_and_another_is_always_answered(
