@@ -31,7 +31,7 @@ ROUNDS, WINDOW, SLOW = (10, 10.0, 5_000) if LONG else (3, 3.0, 1_000)
 STREAMS = 5_000 if LONG else 2_500
 SHORT, LENGTHY, TICK = (10, 60, 2.0) if LONG else (4, 16, 1.0)
 
-pytestmark = pytest.mark.timeout(1200 if LONG else 180)
+pytestmark = pytest.mark.timeout(1200 if LONG else 600)
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +93,7 @@ async def test_thousands_of_live_streams_come_to_their_ends_in_memory_that_their
             assert {(client.events, client.whole) for client in clients} == {(length, True)}
             most.append(gateway.most_memory)
     print(f"{STREAMS} streams of {SHORT} and {LENGTHY} events: {[size // MB for size in most]} MB at most")
-    assert most[1] < 1.1 * most[0]
+    assert most[1] < 1.05 * most[0]
 
 
 async def window(client: Calm) -> list[float]:
@@ -107,7 +107,7 @@ async def window(client: Calm) -> list[float]:
 async def storming(gateway: GatewayProcess, key: str, load: Steady) -> AsyncIterator[list[Client]]:
     """Requests far beyond the quota, and a crowd that never ends what it began or begins what is too large."""
     load.keys = [key]
-    slow = request(b'{"model":"sql","prompt":"' + b"x" * 18_000, key, 20_000)
+    slow = request(b'{"model":"sql","prompt":"' + b"x" * 12_000, key, 16_000)
     large = request(b'{"model":"sql","prompt":"' + b"x" * (4 * MB), key, 8 * MB)
     huge = request(b'{"model":"sql","prompt":"' + b"x" * 20_000, key, 50 * MB)
     clients = await connect(gateway.port, [*[slow] * SLOW, *[large] * 50, *[huge] * 20])

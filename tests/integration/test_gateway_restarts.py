@@ -26,7 +26,7 @@ OUTAGE = 300.0 if LONG else 0.0
 RATE = 40.0
 LOCKED = {"KEY_SECRETS": KEY_SECRET}
 
-pytestmark = pytest.mark.timeout(1200 if LONG else 180)
+pytestmark = pytest.mark.timeout(1200 if LONG else 600)
 
 
 async def test_gateways_are_restarted_and_killed_in_turn_and_no_request_fails(

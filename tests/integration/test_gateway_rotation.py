@@ -29,7 +29,7 @@ ROUNDS = 10 if "LORIKEET_LONG" in os.environ else 2
 WITHIN = 5.0
 """Seconds of the promise, after which a key that was revoked opens nothing anywhere."""
 LOCKED = {"KEY_SECRETS": KEY_SECRET, "ACCESS_LOG": "1"}
-pytestmark = pytest.mark.timeout(600 if ROUNDS > 2 else 180)
+pytestmark = pytest.mark.timeout(600)
 
 
 async def test_keys_are_added_rotated_and_revoked_under_load_and_no_good_one_is_ever_refused(
