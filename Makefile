@@ -62,7 +62,7 @@ generate: venv ## Write the CRDs and docs that come from the code
 	@$(PY) -m lorikeet.gateway.openapi --write
 
 # --- prove it ---------------------------------------------------------------------------------------------------------
-.PHONY: test lives integration vllm-test service-test e2e terraform-test e2e-aws
+.PHONY: test lives integration vllm-test service-test gateway-long e2e terraform-test e2e-aws
 test: check lives integration terraform-test vllm-test e2e e2e-aws ## Everything this project promises, shown
 
 lives: venv
@@ -84,6 +84,9 @@ e2e: venv toolchain
 service-test: venv toolchain vllm models ## Updates, killed engines and too many adapters with two real vLLMs; idle cores and memory for both
 	@echo "service: two real engines behind the gateway"
 	@$(PYTEST) -q -m service tests
+
+gateway-long: venv toolchain ## The gateway's promises at their own lengths: five minutes of outage, a kill every 15 s, 5,000 slow clients
+	@LORIKEET_LONG=1 $(PYTEST) -q -s -m integration tests/integration/test_gateway_*.py
 
 terraform-test: venv terraform-tools ## The Terraform configurations, applied to a server that answers like AWS
 	@echo "terraform: the real provider against moto"

@@ -26,7 +26,7 @@ from lorikeet.testing.apiserver.process import free_ports
 
 ROOT_KEY = b"r" * 32
 DIGEST = "3f9c1a7d20b4" + "0" * 52
-SECONDS = 5.0
+SECONDS = 30.0
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
@@ -248,7 +248,8 @@ async def running_stack(limits: Limits, traces: Traces | None = None) -> AsyncIt
 
 @pytest.fixture
 async def stack() -> AsyncIterator[Stack]:
-    async with running_stack(Limits(cold_seconds=0)) as stack:
+    # Engines are in this loop: one that is slow to connect waits for its turn on this machine, and is not gone.
+    async with running_stack(Limits(cold_seconds=0, connect_seconds=60)) as stack:
         yield stack
 
 

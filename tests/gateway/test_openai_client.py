@@ -39,7 +39,8 @@ async def world(stack: Any, objects: Any, tmp_path: Path) -> AsyncIterator[World
         pods = {f"pod-{n}": f"127.0.0.1:{engine.port}" for n, engine in enumerate(engines)}
         stack.put(objects.server(endpoints=pods), objects.adapter(pods=dict.fromkeys(pods, objects.digest)))
         base_url = f"http://127.0.0.1:{stack.client.port}/v1"
-        client = openai.AsyncOpenAI(base_url=base_url, api_key="sk-none", max_retries=0)
+        # By itself it gives a connection five seconds, which this loop alone can use up on a machine with other work.
+        client = openai.AsyncOpenAI(base_url=base_url, api_key="sk-none", max_retries=0, timeout=60)
         yield World(await opened.enter_async_context(client), engines, stack)
 
 
@@ -147,7 +148,7 @@ async def test_a_server_made_anew_refuses_the_old_ones_key_and_the_client_is_tol
 
 async def test_a_crash_in_the_middle_of_a_stream_is_an_error_and_no_end(world: World) -> None:
     for engine in world.engines:
-        await engine.restart(token_seconds=0.02)
+        await engine.restart(token_seconds=3600)  # after the opening event nothing comes: however late we crash it
         await load(engine)
     pieces = 0
 
@@ -155,12 +156,11 @@ async def test_a_crash_in_the_middle_of_a_stream_is_an_error_and_no_end(world: W
         nonlocal pieces
         async for _ in await world.client.chat.completions.create(model="sql", messages=ASK, stream=True):
             pieces += 1
-            if pieces == 2:
-                await asyncio.gather(*(engine.crash() for engine in world.engines))
+            await asyncio.gather(*(engine.crash() for engine in world.engines))
 
     with pytest.raises(openai.APIError, match="went away"):
         await listen()
-    assert pieces >= 2
+    assert pieces == 1
 
 
 async def test_sixty_four_streams_at_once_each_get_their_own_answer(world: World) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from typing import Any
 
 import pytest
@@ -208,6 +210,20 @@ async def test_bodies_of_all_clients_together_have_a_bound_and_it_is_given_back(
         slow.close()
         await until(lambda: room.free == 200_000)
         assert (await stack.client.post(body)).status == 200
+
+
+async def test_of_a_large_body_that_is_there_at_once_only_a_part_is_read_before_others_are_answered(stack: Any) -> None:
+    with socket.create_connection(("127.0.0.1", stack.client.port)) as large:
+        large.setblocking(False)
+        large.send(LINE + HOST + b"Content-Length: 8000000\r\n\r\n")
+        sent = 0
+        with contextlib.suppress(BlockingIOError):  # the kernel holds no more, and the gateway had no turn yet
+            while True:
+                sent += large.send(b" " * min(65_536, 8_000_000 - sent))
+        assert (await stack.client.get("/health")).status == 200
+        held = stack.gateway._server._limits.bodies_bytes - stack.gateway._server.room._free
+        assert 0 < held < sent / 2
+        await until(lambda: stack.gateway._server._limits.bodies_bytes - stack.gateway._server.room._free > sent / 2)
 
 
 async def until(holds: Any) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gc
 import itertools
+import sys
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from lorikeet.controller.world import World
 from lorikeet.testing.apiserver import ApiServer, api_server
+from lorikeet.testing.apiserver.process import Process
+from lorikeet.testing.gateways.process import PATIENCE, call, lasting_ports
 from lorikeet.testing.operator import operator
 from lorikeet.testing.place import Place
 from lorikeet.testing.place import place as a_place
@@ -65,3 +68,22 @@ async def world(api: ApiServer, namespace: str) -> AsyncIterator[World]:
     """An operator in the namespace."""
     async with operator(api.kubeconfig, namespace) as found:
         yield found
+
+
+@pytest.fixture
+def cheap_engine(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Makes an engine that costs nearly nothing, in a process of its own; its address."""
+    started: list[Process] = []
+
+    def make(chunks: int = 200, tick: float = 0.01, delay: float = 0.0, port: int = 0) -> str:
+        port = port or lasting_ports(1)[0]
+        words = [str(word) for word in (port, chunks, tick, delay)]
+        command = [sys.executable, "-m", "lorikeet.testing.bench_gateway.engine", *words]
+        process = Process("engine", command, tmp_path / "engine.log")
+        started.append(process)
+        process.wait_until(lambda: call(f"http://127.0.0.1:{port}/")[0] == 200, PATIENCE)
+        return f"127.0.0.1:{port}"
+
+    yield make
+    for process in started:
+        process.kill()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
@@ -16,13 +17,18 @@ log = logging.getLogger(__name__)
 
 
 class Feed:
-    """One stream into the catalog. `synced` once the first whole list is in."""
+    """One stream into the catalog. `whole` once the first list is in."""
 
     def __init__(
         self, catalog: Catalog, kind: type[Row], changes: AsyncIterator[Change], namespace: str | None
     ) -> None:
         self._catalog, self._kind, self._changes, self._namespace = catalog, kind, changes, namespace
-        self.synced = False
+        self.whole = asyncio.Event()
+
+    @property
+    def synced(self) -> bool:
+        """Whether it is whole."""
+        return self.whole.is_set()
 
     async def run(self) -> None:
         """Until the stream ends, which the API server's never does: the last table outlives every outage."""
@@ -43,7 +49,7 @@ class Feed:
                 self._catalog.drop(self._kind, ref)
         for body in items:
             self._put(body)
-        self.synced = True
+        self.whole.set()
 
     def _put(self, body: dict[str, Any]) -> None:
         ref = ref_of(body)

@@ -95,8 +95,8 @@ class Gateway:
         return all(feed.synced for feed in self._feeds)
 
     def ready(self) -> bool:
-        """The table is whole, and nobody told us to stop."""
-        return not self._server.closing and (self.synced or self._good_anyway())
+        """Clients may come, the table is whole, and nobody told us to stop."""
+        return self._server.listening and not self._server.closing and (self.synced or self._good_anyway())
 
     async def listen(
         self, host: str, port: int, *, shared: bool = False, tls: Callable[[], ssl.SSLContext] | None = None

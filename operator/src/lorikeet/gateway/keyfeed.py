@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ Body = dict[str, Any]
 
 
 class KeyFeed:
-    """One Secret into the keys. `synced` once it has been looked at."""
+    """One Secret into the keys. `whole` once it has been looked at."""
 
     def __init__(
         self,
@@ -21,7 +22,12 @@ class KeyFeed:
         look: Callable[[], Awaitable[Body | None]],
     ) -> None:
         self._keys, self._secret, self._bodies, self._look = keys, secret, bodies, look
-        self.synced = False
+        self.whole = asyncio.Event()
+
+    @property
+    def synced(self) -> bool:
+        """Whether it is whole."""
+        return self.whole.is_set()
 
     async def run(self) -> None:
         """Until the stream ends, which the API server's never does."""
@@ -35,4 +41,4 @@ class KeyFeed:
     def take(self, body: Body | None) -> None:
         """The Secret as it is now; None: there is none."""
         self._keys.put(self._secret, None if body is None else body.get("data") or {})
-        self.synced = True
+        self.whole.set()

@@ -61,6 +61,11 @@ class Limits:
     retry_after: int = 1
 
     @classmethod
-    def of(cls, gateways: int, part: int) -> Limits:
+    def of(cls, gateways: int, part: int, request_seconds: float = request_seconds) -> Limits:
         """Those of one of `part` workers, in one of several gateways with `gateways` workers together."""
-        return cls(gateways=gateways, bodies_bytes=cls.bodies_bytes // part, connections=cls.connections // part)
+        return cls(
+            gateways=gateways,
+            bodies_bytes=cls.bodies_bytes // part,
+            connections=cls.connections // part,
+            request_seconds=request_seconds,
+        )

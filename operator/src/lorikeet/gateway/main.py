@@ -6,9 +6,10 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def main() -> None:
         root_key = settings.root_key_file.read_bytes().strip()
     except (ValueError, OSError) as error:
         sys.exit(f"lorikeet-gateway: {error}")
+    take_descriptors()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if settings.workers > 1:
             runner.run(supervise(settings))
@@ -64,7 +66,7 @@ async def run(settings: Settings, root_key: bytes, kubeconfig: Path | None = Non
     if settings.admin_socket is not None:
         loop.add_reader(0, stop.set)  # a worker's standard input ends with its supervisor
     catalog, keys = Catalog(), Keys(root_key, open=settings.open)
-    limits = Limits.of(settings.gateways, settings.part)
+    limits = Limits.of(settings.gateways, settings.part, settings.request_seconds)
     certificate = certificate_of(settings.tls)
     try:
         traces = make_traces(os.environ, loop.time)
@@ -86,18 +88,22 @@ async def run(settings: Settings, root_key: bytes, kubeconfig: Path | None = Non
         admin = await serve_admin(gateway, key_feeds, settings.host, settings.admin_port, settings.admin_socket)
         if certificate is not None:
             keeping.append(group.create_task(certificate.follow()))
-        shared = settings.admin_socket is not None
-        tls = None if certificate is None else certificate.context
-        port = await gateway.listen(settings.host, settings.port, shared=shared, tls=tls)
-        log.info("serving on port %d, admin on %s", port, settings.admin_socket or settings.admin_port)
-        await stop.wait()
+        opening = group.create_task(table([*feeds, *key_feeds], PATIENCE if restored else None))
+        stopping = group.create_task(stop.wait())
+        await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if opening.done():
+            shared = settings.admin_socket is not None
+            tls = None if certificate is None else certificate.context
+            port = await gateway.listen(settings.host, settings.port, shared=shared, tls=tls)
+            log.info("serving on port %d, admin on %s", port, settings.admin_socket or settings.admin_port)
+        await stopping
         loop.remove_reader(0)
         log.info("stopping: new clients for %g s, replies for %g s", settings.linger_seconds, settings.grace_seconds)
         await gateway.drain(settings.linger_seconds, settings.grace_seconds)
         if traces is not None:
             await traces.end()
         await admin.cleanup()
-        for task in (*following, *keeping):
+        for task in (*following, *keeping, opening):
             task.cancel()
 
 
@@ -107,6 +113,25 @@ def certificate_of(folder: Path | None) -> Certificate | None:
         return None if folder is None else Certificate(folder)
     except OSError as error:  # ssl.SSLError is one
         sys.exit(f"lorikeet-gateway: LORIKEET_TLS_DIR {folder} must hold tls.crt and its tls.key: {error}")
+
+
+async def table(feeds: Sequence[Feed | KeyFeed], patience: float | None) -> None:
+    """Wait until each feed is whole, for `patience` seconds at most where an older table will do.
+
+    Who listens without a table refuses good keys and good names, and clients do not try that again.
+    """
+    whole = [asyncio.create_task(feed.whole.wait()) for feed in feeds]
+    try:
+        await asyncio.wait(whole, timeout=patience)
+    finally:
+        for each in whole:
+            each.cancel()
+
+
+def take_descriptors() -> None:
+    """As many as we may have: a client takes two, and some container runtimes give 1,024 to who does not ask."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def spare_the_collector() -> None:

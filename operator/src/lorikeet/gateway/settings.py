@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lorikeet.gateway.limits import Limits
+
 MOST_WORKERS = 4
 """A core serves thousands of requests a second; a node with a hundred cores has other uses for them."""
 CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
@@ -29,6 +31,8 @@ class Settings:
     """LORIKEET_LINGER_SECONDS: after SIGTERM, how long new clients are served while the news travels."""
     grace_seconds: float = 120.0
     """LORIKEET_GRACE_SECONDS: after that, how long replies may take to end."""
+    request_seconds: float = Limits.request_seconds
+    """LORIKEET_REQUEST_SECONDS: from a request's first byte to its last."""
     state: Path | None = None
     """LORIKEET_STATE_DIR: a folder for the last good table, which outlives this process. Empty: none is kept."""
     tls: Path | None = None
@@ -73,6 +77,7 @@ class Settings:
             admin_port=int(_number(environment, "LORIKEET_ADMIN_PORT", cls.admin_port)),
             linger_seconds=_number(environment, "LORIKEET_LINGER_SECONDS", cls.linger_seconds),
             grace_seconds=_number(environment, "LORIKEET_GRACE_SECONDS", cls.grace_seconds),
+            request_seconds=_number(environment, "LORIKEET_REQUEST_SECONDS", cls.request_seconds),
             tls=Path(folder) if (folder := environment.get("LORIKEET_TLS_DIR")) else None,
             auth=auth,
             access_log=min(_number(environment, "LORIKEET_ACCESS_LOG", cls.access_log), 1.0),

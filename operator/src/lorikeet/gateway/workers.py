@@ -100,9 +100,12 @@ def admin(sockets: Sequence[Path], stop: asyncio.Event) -> web.Application:
     async def one_for_all(request: web.Request) -> web.Response:
         said = await all_of(request)
         worst = max(said, key=lambda one: one.status)
-        if stop.is_set() and request.path == "/readyz":
-            worst = GONE
         return web.Response(status=worst.status, body=worst.body, content_type=worst.content_type)
+
+    async def readyz(request: web.Request) -> web.Response:
+        # Who is not ready does not listen: the port's clients are the others'.
+        best = GONE if stop.is_set() else min(await all_of(request), key=lambda one: one.status)
+        return web.Response(status=best.status, body=best.body, content_type=best.content_type)
 
     async def metrics(request: web.Request) -> web.Response:
         said = [one.body.decode() for one in await all_of(request) if one.status == 200]
@@ -110,6 +113,7 @@ def admin(sockets: Sequence[Path], stop: asyncio.Event) -> web.Application:
 
     app = web.Application()
     app.router.add_get("/metrics", metrics)
+    app.router.add_get("/readyz", readyz)
     app.router.add_route("*", "/{path:.*}", one_for_all)
     return app
 

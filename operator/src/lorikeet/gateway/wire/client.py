@@ -62,11 +62,23 @@ class ClientConnection(asyncio.Protocol):
             return
         if request is not None:
             self._answer(request)
-        elif self._reader.reading and not was_reading:
-            self._deadline.set(self._limits.request_seconds)
+        elif self._reader.reading:
+            if not was_reading:
+                self._deadline.set(self._limits.request_seconds)
+            if len(data) > self._limits.small_bytes:
+                self._let_others()
         if self._reader.awaits_continue:
             self._reader.awaits_continue = False
             self._transport.write(CONTINUE)
+
+    def _let_others(self) -> None:
+        """Read on in the loop's next turn: it would take megabytes of one client before it looks at another."""
+        self._transport.pause_reading()
+        self._loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._deadline.close()

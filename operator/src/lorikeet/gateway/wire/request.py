@@ -96,8 +96,10 @@ class RequestReader:
         # A header that does not end is kept by the parser and seen by no callback: count what went in.
         if self._in_head:
             self._head_size += len(data)
-            if self._head_size > self._limits.head_bytes:
-                self._refuse(431, f"the request's head has more than {self._limits.head_bytes} bytes")
+        elif len(data) > self._limits.head_bytes:  # a whole head may have come at once
+            self._head_size = len(self._target) + sum(len(name) + len(value) for name, value in self._headers)
+        if self._head_size > self._limits.head_bytes:
+            self._refuse(431, f"the request's head has more than {self._limits.head_bytes} bytes")
 
     def _request(self) -> Request:
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)

@@ -40,6 +40,11 @@ class WireServer:
         self.request_id = RequestIds().next
         self.room = Room(limits.bodies_bytes)
 
+    @property
+    def listening(self) -> bool:
+        """Clients may come, or could until we were told to end."""
+        return bool(self._listeners)
+
     async def listen(
         self, host: str, port: int, *, shared: bool = False, tls: Callable[[], ssl.SSLContext] | None = None
     ) -> int:

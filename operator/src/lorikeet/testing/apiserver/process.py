@@ -42,17 +42,22 @@ class Process:
                 raise Failed(f"{self.name} was not ready after {seconds:.0f} s:\n{self._tail()}")
             time.sleep(0.02)
 
+    @property
+    def pid(self) -> int:
+        """The process; whatever stands before the program in its command has become it."""
+        return self._child.pid
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, such as SIGSTOP to play dead."""
         self._child.send_signal(number)
 
-    def stop(self) -> None:
-        """End it: politely, then not. Returns when it is gone."""
+    def stop(self, seconds: float = STOP_TIMEOUT) -> None:
+        """End it: politely, and after `seconds` not. Returns when it is gone."""
         if self._child.poll() is None:
             self._child.send_signal(signal.SIGCONT)
             self._child.terminate()
             try:
-                self._child.wait(STOP_TIMEOUT)
+                self._child.wait(seconds)
             except subprocess.TimeoutExpired:
                 self.kill()
 

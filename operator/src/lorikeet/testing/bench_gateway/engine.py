@@ -1,19 +1,16 @@
-"""An engine that costs nearly nothing: `python3 -m … PORT`. Answers as vLLM does, always the same."""
+"""An engine that costs nearly nothing: `python3 -m … PORT [CHUNKS TICK DELAY]`. Answers as vLLM does, and always so."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import dataclass
 from typing import cast
 
 import httptools
 import uvloop
 
 MODEL = "sql@3f9c1a7d20b4"
-CHUNKS, TICK = 200, 0.01
-"""Of a stream, and the seconds between two of them."""
-SLOW_CHUNKS, SLOW_TICK = 20, 0.5
-"""The same where the body says `slow`."""
 TEXT = "x" * 560
 BODY = (
     f'{{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"{MODEL}","choices":[{{"index":0,"message":'
@@ -30,8 +27,24 @@ CHUNK = b"%x\r\n%b\r\n" % (len(EVENT), EVENT)
 LAST = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
 
 
+@dataclass(frozen=True)
+class Pace:
+    """Of one stream: how many chunks, and seconds between them. Of a whole reply: seconds before it."""
+
+    chunks: int = 200
+    tick: float = 0.01
+    delay: float = 0.0
+
+
+SLOW = Pace(20, 0.5)
+"""Where a body says `slow`."""
+
+
 class Connection(asyncio.Protocol):
     """One connection of a gateway."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -48,8 +61,11 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._stream:
             self._transport.write(HEAD)
-            self._next(*((SLOW_CHUNKS, SLOW_TICK) if self._slow else (CHUNKS, TICK)))
+            pace = SLOW if self._slow else self._pace
             self._stream = self._slow = False
+            self._next(pace.chunks, pace.tick)
+        elif self._pace.delay:
+            asyncio.get_running_loop().call_later(self._pace.delay, self._transport.write, WHOLE)
         else:
             self._transport.write(WHOLE)
 
@@ -61,11 +77,12 @@ class Connection(asyncio.Protocol):
             asyncio.get_running_loop().call_later(tick, self._next, left - 1, tick)
 
 
-async def serve(port: int) -> None:
+async def serve(port: int, pace: Pace) -> None:
     """For ever."""
-    server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", port, backlog=8192)
+    server = await asyncio.get_running_loop().create_server(lambda: Connection(pace), "127.0.0.1", port, backlog=8192)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1])))
+    chunks, tick, delay = (*sys.argv[2:], *("200", "0.01", "0")[len(sys.argv) - 2 :])
+    uvloop.run(serve(int(sys.argv[1]), Pace(int(chunks), float(tick), float(delay))))

@@ -20,7 +20,7 @@ from lorikeet.testing.engine.core import Core
 from lorikeet.testing.engine.faults import Faults
 from lorikeet.testing.engine.settings import Settings
 
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 
 
 class Engine:
