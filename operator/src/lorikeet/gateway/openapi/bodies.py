@@ -83,7 +83,12 @@ COMPLETION: Body = (
     asked("What OpenAI's completions take.", ("prompt",), prompt=engines("What is to be continued.")),
 )
 EMBEDDING: Body = ("EmbeddingRequest", asked("What OpenAI's embeddings take.", (), input=INPUTS))
-RESPONSE: Body = ("ResponseRequest", asked("What OpenAI's responses take.", (), input=INPUTS))
+TURN: Schema = {"type": "object", "patternProperties": MEDIA, "properties": {"content": NEST, "output": NEST}}
+TURNS: Schema = {
+    "description": "A text, or items with text and media.",
+    "anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": TURN}],
+}
+RESPONSE: Body = ("ResponseRequest", asked("What OpenAI's responses take.", ("input",), input=TURNS))
 
 _GENERATE: dict[str, Schema] = {
     "prompt": {"description": "What is to be continued.", "type": "string"},
