@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorikeet.gateway.body import REFUSED, parse
+from lorikeet.gateway.body import LONG, QUOTES, REFUSED, parse
 from lorikeet.gateway.openai import ApiError
 
 ENGINE = b'"sql@1"'
@@ -151,3 +151,15 @@ def test_plain_messages_and_media_inside_the_request_pass() -> None:
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     messages = [{"role": "user", "content": "hi"}, {"role": "user", "content": [{"type": "text", "text": "x"}, image]}]
     assert parse(json.dumps({"model": "a", "messages": messages}).encode()).model == "a"
+
+
+@pytest.mark.parametrize("quotes", [0, QUOTES - 2, QUOTES, QUOTES + 2])
+@pytest.mark.parametrize("size", [LONG, 4 * LONG])
+def test_a_second_model_is_found_wherever_it_stands_in_a_long_body(size: int, quotes: int) -> None:
+    text = "x" * size + '\\"' * quotes
+    once = f'{{"model":"sql","prompt":"{text}"}}'.encode()
+    assert parse(once).written == b'"sql"'
+    deep = f'{{"model":"sql","prompt":"{text}","metadata":{{"model":"other"}}}}'.encode()
+    assert parse(deep).written == b'"sql"'
+    with pytest.raises(ApiError, match="twice"):
+        parse(f'{{"model":"sql","prompt":"{text}","model":"other"}}'.encode())

@@ -47,6 +47,9 @@ LONG = 4096
 BEGINNING = 2048
 """Characters of a prompt that tell it from others."""
 
+QUOTES = 64
+"""Few."""
+
 _KEY = b'"model"'
 _ESCAPED_LETTER = b"\\u006"  # m, o, d, e, l are 6d 6f 64 65 6c: an escaped spelling of the key has this somewhere
 _VALUE = re.compile(rb'[ \t\r\n]*+:[ \t\r\n]*+("(?:[^"\\]|\\.)*+")', re.DOTALL)
@@ -164,14 +167,30 @@ def _is_data(url: object) -> bool:
 
 def _model_span(body: bytes) -> tuple[int, int]:
     """Where the top `model`'s value stands. `body` is a valid object that has one. Raises ApiError on a second one."""
-    # Looking from the end is three times as fast for these words, and so is one byte before five.
     place = body.find(_KEY)
-    plain = 0 <= place == body.rfind(_KEY) and not (b"\\" in body and body.rfind(_ESCAPED_LETTER) >= 0)
+    plain = place >= 0 and _last(body, place) and not (b"\\" in body and body.rfind(_ESCAPED_LETTER) >= 0)
     key_end = place + len(_KEY) if plain else _scan(body)
     value = _VALUE.match(body, key_end)
     if value is None:  # the one spelling that was found is no key, or its value no string: the parser saw another
         raise bad("`model` must be written once, as a plain string", "model")
     return value.span(1)
+
+
+def _last(body: bytes, place: int) -> bool:
+    """Whether the key's plain spelling at `place` is the last one.
+
+    From quote to quote, where they are few: in a long text that is ten times as fast as to look for the word. And that
+    is three times as fast from the end, for these words.
+    """
+    at = place + len(_KEY)
+    for _ in range(QUOTES if len(body) >= LONG else 0):
+        at = body.find(b'"', at)
+        if at < 0:
+            return True
+        if body.startswith(_KEY, at):
+            return False
+        at += 1
+    return place == body.rfind(_KEY)
 
 
 def _scan(body: bytes) -> int:
