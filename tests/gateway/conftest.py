@@ -19,8 +19,10 @@ import uvloop
 from lorikeet.api.ref import engine_name
 from lorikeet.gateway.catalog import Catalog
 from lorikeet.gateway.gateway import Gateway
+from lorikeet.gateway.keys import Keys
 from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.rows import AdapterRow, ServerRow
+from lorikeet.gateway.snapshot import Snapshot
 from lorikeet.gateway.trace import Traces
 from lorikeet.testing.apiserver.process import free_ports
 
@@ -270,13 +272,15 @@ users: [{name: nobody, user: {}}]
 
 @pytest.fixture
 async def start_process(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[tuple[Process, int]]]]:
-    """Starts `lorikeet-gateway`, without an API server; the process and its port."""
+    """Starts `lorikeet-gateway`, with an older table and without an API server; the process and its port."""
     processes: list[Process] = []
+    older = Snapshot(tmp_path / "table.json", Catalog(), Keys(ROOT_KEY, open=True))
 
     async def start(**settings: str) -> tuple[Process, int]:
         port, admin = free_ports(2)
         (tmp_path / "kubeconfig").write_text(KUBECONFIG)
         (tmp_path / "root-key").write_bytes(ROOT_KEY)
+        older.write(older.table())
         told = {
             "KUBECONFIG": str(tmp_path / "kubeconfig"),
             "LORIKEET_ROOT_KEY_FILE": str(tmp_path / "root-key"),
@@ -285,6 +289,7 @@ async def start_process(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable
             "LORIKEET_PORT": str(port),
             "LORIKEET_ADMIN_PORT": str(admin),
             "LORIKEET_LINGER_SECONDS": "0",
+            "LORIKEET_STATE_DIR": str(tmp_path),
         }
         command = (sys.executable, "-m", "lorikeet.gateway.main")
         processes.append(await asyncio.create_subprocess_exec(*command, env={**os.environ, **told, **settings}))

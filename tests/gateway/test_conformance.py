@@ -36,6 +36,8 @@ from lorikeet.testing.adapters import write_adapter, write_base
 from lorikeet.testing.apiserver.process import free_ports
 from lorikeet.testing.engine import Engine
 
+pytestmark = pytest.mark.slow
+
 ROOT_KEY, PEPPER = b"r" * 32, b"p" * 32
 KEY = "sk-aaaaaaaaaaaa-x"
 SERVER = Ref("ns", "qwen")

@@ -14,6 +14,8 @@ from lorikeet.testing.fuzz.clients import Speech, speeches
 from lorikeet.testing.fuzz.recorder import Heard
 from lorikeet.testing.fuzz.stage import ENGINE_NAME, Stage, Talk
 
+pytestmark = pytest.mark.slow
+
 HASTY = Limits(
     request_seconds=0.05,
     idle_seconds=0.02,

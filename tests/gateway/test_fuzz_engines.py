@@ -15,6 +15,8 @@ from lorikeet.testing.fuzz.answers import Answer, answers
 from lorikeet.testing.fuzz.engines import NAME, Said, replies
 from lorikeet.testing.fuzz.stage import Stage
 
+pytestmark = pytest.mark.slow
+
 INTERRUPTED = interrupted().event()
 ASKING = {
     "/v1/completions": b'{"model":"sql","prompt":"hi","stream":%b}',

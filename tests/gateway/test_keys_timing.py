@@ -44,11 +44,11 @@ def test_neither_a_known_id_nor_a_good_beginning_of_a_key_can_be_told_by_time(ri
     fields = {"pepper": PEPPER, f"key.{id_of(right)}": entry}
     keys = Keys(b"r" * 32, open=False)
     keys.put("one", {name: base64.b64encode(value).decode() for name, value in fields.items()})
-    assert keys.who([(b"x-api-key", right)])
+    assert keys.who({b"x-api-key": right})
 
     def who(key: bytes) -> None:
         with contextlib.suppress(ApiError):
-            keys.who([(b"x-api-key", key)])
+            keys.who({b"x-api-key": key})
             raise AssertionError("a wrong key opened something")
 
     assert told_apart(who, right) == {}

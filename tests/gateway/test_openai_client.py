@@ -19,6 +19,8 @@ from lorikeet.engine.client import EngineClient
 from lorikeet.testing.adapters import write_adapter, write_base
 from lorikeet.testing.engine import Engine
 
+pytestmark = pytest.mark.slow
+
 ENGINE_NAME = "sql@3f9c1a7d20b4"
 ASK: list[Any] = [{"role": "user", "content": "What is a pod?"}]
 

@@ -73,13 +73,13 @@ def test_a_replica_that_has_it_on_the_gpu_is_preferred_until_it_has_more_to_do()
             assert picker.pick([a, b]) is a
 
 
-def test_slots_go_to_what_was_used_last() -> None:
+def test_slots_go_to_what_was_used_last_and_what_was_never_used_has_not_left_memory_since_it_came() -> None:
     residency = Residency()
     one = [targets(1, f"m{n}@1")[0] for n in range(6)]
     for target in one[:5]:
         residency.used(target)
     held = [residency.of(target) for target in one]
-    assert held == [Held.DISK, Held.MEMORY, Held.MEMORY, Held.GPU, Held.GPU, Held.DISK]
+    assert held == [Held.DISK, Held.MEMORY, Held.MEMORY, Held.GPU, Held.GPU, Held.MEMORY]
     residency.used(one[1])
     assert [residency.of(target) for target in one[1:5]] == [Held.GPU, Held.MEMORY, Held.MEMORY, Held.GPU]
 

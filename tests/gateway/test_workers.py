@@ -22,6 +22,8 @@ from lorikeet.gateway.settings import Settings
 from lorikeet.gateway.workers import environment_of, supervise
 from lorikeet.testing.apiserver.process import free_ports
 
+pytestmark = pytest.mark.slow
+
 WORKER = """
 import asyncio, os, signal
 from aiohttp import web

@@ -11,6 +11,8 @@ from enum import IntEnum
 
 from lorikeet.gateway.catalog import Target
 
+GONE = 1024
+"""Adapters of one replica remembered as on its disk alone."""
 REPLICAS = 4096
 """Addresses remembered: pods come and go."""
 
@@ -54,20 +56,22 @@ class _Lru:
     def __init__(self) -> None:
         self._gpu: OrderedDict[str, None] = OrderedDict()
         self._memory: OrderedDict[str, None] = OrderedDict()
-        self._evicted = False
+        self._gone: OrderedDict[str, None] = OrderedDict()
 
     def used(self, model: str, gpu: int, memory: int) -> None:
         self._memory.pop(model, None)
+        self._gone.pop(model, None)
         self._gpu[model] = None
         self._gpu.move_to_end(model)
         while len(self._gpu) > gpu > 0:
             self._memory[self._gpu.popitem(last=False)[0]] = None
         while len(self._memory) > max(memory - gpu, 0):
-            self._memory.popitem(last=False)
-            self._evicted = True
+            self._gone[self._memory.popitem(last=False)[0]] = None
+        while len(self._gone) > GONE:
+            self._gone.popitem(last=False)
 
     def of(self, model: str) -> Held:
         if model in self._gpu:
             return Held.GPU
-        # Loading puts an adapter into memory; it left only if others have since needed its place.
-        return Held.MEMORY if model in self._memory or not self._evicted else Held.DISK
+        # Loading puts an adapter into memory: one that was not seen to leave it since it came is there.
+        return Held.DISK if model in self._gone else Held.MEMORY
