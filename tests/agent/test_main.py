@@ -92,7 +92,7 @@ async def life(folder: Path, hub: str, said: str) -> AsyncIterator[tuple[str, as
     assert process.stdout is not None
     log = ""
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             while not re.search(said, log):
                 line = await process.stdout.readline()
                 assert line, log
