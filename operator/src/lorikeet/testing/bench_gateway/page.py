@@ -15,7 +15,8 @@ HEAD = """# What a request costs a gateway
 rounds in turns, load {load:.1f} before they began. Lorikeet with keys, quotas by key and tenant, routing over
 1,000 adapters, the model's name exchanged both ways, and metrics; nginx and aiohttp relay and look at nothing.
 CPU is by /proc, in microseconds. Compare columns, not numbers with those of another machine. A gateway that could
-not do a row has the reason in its place.
+not do a row has the reason in its place. What is added at a rate is the difference to the engine asked directly just
+before: where that one stalled, it is below zero.
 
 Raw numbers: [gateway.json](gateway.json).
 
@@ -75,8 +76,8 @@ def draw(measured: Mapping[str, Any], path: Path) -> None:
         for place, value in enumerate(values[::-1]):
             panel.annotate(f" {value:.3g}", (value, place), va="center", fontsize=8)
         panel.set_title(TITLES[key], fontsize=9)
-        panel.set_xscale("log")
         panel.margins(x=0.2)
+        panel.locator_params(axis="x", nbins=4)
         panel.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
