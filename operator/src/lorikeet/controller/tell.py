@@ -30,8 +30,7 @@ class Written:
     again: float | None = None
 
 
-STALE = Written(told=False)
-"""The object is gone or newer than our view: its own event brings the next pass."""
+GONE = Written(told=False)
 FAILED = Written(told=False, again=1.0)
 
 
@@ -113,14 +112,16 @@ async def _write(server: Ref, item: Tell, world: World) -> Written:
     world.lease.must_hold()
     known = world.index.get(item.resource, item.ref)
     if known is None or known["metadata"]["uid"] != item.uid:
-        return STALE
+        return GONE
     # The version: what we say of one object must never be written on another of the same name, nor from an old view.
     # The uid alone does not do it: the API server takes no notice of it where the status of an object is written.
     meta = {key: known["metadata"][key] for key in ("namespace", "name", "uid", "resourceVersion")}
     try:
         written = await world.kube.apply(item.resource, {"metadata": meta, "status": item.status.dump()}, "status")
-    except (NotFound, Conflict):
-        return STALE
+    except NotFound:
+        return GONE
+    except Conflict:  # newer than our view, as its own event says soon; or the API server's passing trouble
+        return FAILED
     except KubeError as error:
         log.warning("status of %s %s: %s", item.resource.kind, item.ref, error)
         return FAILED
