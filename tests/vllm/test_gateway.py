@@ -157,7 +157,8 @@ async def test_responses_speak_under_the_clients_name(front: Front, stream: bool
     asked: dict[str, Any] = {"model": "pirate", "input": "What is a pod?", "max_output_tokens": 16, "temperature": 0}
     if not stream:
         whole = await front.ask.responses.create(**asked)
-        assert (whole.model, whole.status) == ("pirate", whole.status)
+        assert whole.model == "pirate"
+        assert whole.status in ("completed", "incomplete")
         assert whole.output_text
         assert whole.usage
         assert whole.usage.output_tokens > 0
