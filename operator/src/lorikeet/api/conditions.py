@@ -99,6 +99,19 @@ class Reason(StrEnum):
 Status = Literal["True", "False", "Unknown"]
 
 
+UNDER_WAY = frozenset(
+    {
+        Reason.RESOLVING,
+        Reason.FETCHING,
+        Reason.LOADING,
+        Reason.CHECKING,
+        Reason.WAITING_FOR_ENGINE,
+        Reason.ROLLING_OUT,
+    }
+)
+"""Reasons of an adapter that is on its way: they pass by themselves."""
+
+
 class Condition(Shape):
     """One condition, in the shape of Kubernetes' metav1.Condition."""
 

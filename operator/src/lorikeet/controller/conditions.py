@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from lorikeet.api.conditions import Condition, Kind, Reason, Status
+from lorikeet.api.conditions import UNDER_WAY, Condition, Kind, Reason, Status
 
 MESSAGE_LIMIT = 2000
 
@@ -35,24 +35,14 @@ def unknown(kind: Kind, reason: Reason, message: str) -> Finding:
     return Finding(kind, "Unknown", reason, message)
 
 
-UNDER_WAY = frozenset(
-    {
-        Reason.RESOLVING,
-        Reason.FETCHING,
-        Reason.LOADING,
-        Reason.CHECKING,
-        Reason.WAITING_FOR_ENGINE,
-        Reason.ROLLING_OUT,
-        Reason.NO_REPLICAS,
-    }
-)
+MENDING = UNDER_WAY | {Reason.NO_REPLICAS}
 """Reasons that mend themselves: the others are failures that somebody should hear of."""
 
 
 def ready_from(findings: Sequence[Finding], otherwise: Finding) -> Finding:
     """Ready, derived: the first failure, else the first finding that is not True, else `otherwise`."""
     missing = [finding for finding in findings if finding.status != "True"]
-    failures = [finding for finding in missing if finding.status == "False" and finding.reason not in UNDER_WAY]
+    failures = [finding for finding in missing if finding.status == "False" and finding.reason not in MENDING]
     bad = next(iter([*failures, *missing]), None)
     return Finding(Kind.READY, "False", bad.reason, bad.message) if bad else otherwise
 

@@ -10,7 +10,7 @@ from lorikeet.api.loraadapter import LoRAAdapterStatus, State
 from lorikeet.api.modelserver import ModelServerStatus
 from lorikeet.api.ref import Ref
 from lorikeet.controller.carry_out import Done
-from lorikeet.controller.conditions import UNDER_WAY
+from lorikeet.controller.conditions import MENDING
 from lorikeet.controller.layout import Layout
 from lorikeet.controller.report_adapter import adapter_status
 from lorikeet.controller.report_server import server_status
@@ -37,7 +37,7 @@ class Tell:
     @property
     def warning(self) -> Condition | None:
         """Ready, where it turned bad for a new reason that does not mend itself: worth an Event."""
-        bad = self.turned and self.turned.status != "True" and self.turned.reason not in UNDER_WAY
+        bad = self.turned and self.turned.status != "True" and self.turned.reason not in MENDING
         return self.turned if bad else None
 
 
@@ -101,7 +101,7 @@ def _ready(conditions: Iterable[Condition]) -> tuple[str, str]:
     """What a waiting user must hear at once: Ready, and why it can not become so."""
     for condition in conditions:
         if condition.type == Kind.READY:
-            return (condition.status, "" if condition.reason in UNDER_WAY else condition.reason)
+            return (condition.status, "" if condition.reason in MENDING else condition.reason)
     return ("False", "")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from lorikeet.api.conditions import Kind, Reason
+from lorikeet.api.conditions import UNDER_WAY, Kind
 from lorikeet.api.loraadapter import LoRAAdapterStatus, State
 from lorikeet.api.modelserver import ModelServerStatus
 from lorikeet.api.ref import Ref, engine_name
@@ -16,18 +16,6 @@ Age = tuple[str, Ref]
 
 MOVING = frozenset({State.FETCHING, State.STAGED, State.LOADING, State.LOADED})
 """States of a version that lead to an answer."""
-ON_THE_WAY = frozenset(
-    {
-        "",
-        Reason.RESOLVING,
-        Reason.FETCHING,
-        Reason.LOADING,
-        Reason.CHECKING,
-        Reason.WAITING_FOR_ENGINE,
-        Reason.ROLLING_OUT,
-    }
-)
-"""Reasons of Ready=False that pass by themselves."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -125,7 +113,7 @@ class AdapterRow:
         revisions = {version.engine_name: version.revision for version in status.history}
         ready = next((condition for condition in status.conditions if condition.type == Kind.READY), None)
         reason = ready.reason if ready is not None and ready.status != "True" else ""
-        coming = reason in ON_THE_WAY or any(replica.state in MOVING for replica in status.replicas)
+        coming = not reason or reason in UNDER_WAY or any(replica.state in MOVING for replica in status.replicas)
         created = meta.get("creationTimestamp", "")
         return cls(ref, created, status.names, server, status.engine_name, loaded, revisions, coming, reason)
 
