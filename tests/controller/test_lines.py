@@ -81,6 +81,13 @@ async def heard(lines: Lines, where: Address) -> Link:
     return link
 
 
+async def told(lines: Lines, agent: ScriptedAgent) -> None:
+    """Until the pod's agent has what is wanted and its line waits for news."""
+    link = await heard(lines, address(agent))
+    link.want(SQL)
+    await until(lambda: link.state and link.state.wanted == SQL.id and agent.waiting)
+
+
 async def test_a_pod_of_the_same_name_with_another_address_has_said_nothing_yet(
     lines: Lines, agents: list[ScriptedAgent]
 ) -> None:
@@ -112,11 +119,13 @@ async def test_whoever_has_the_address_of_a_pod_that_is_gone_hears_nothing(
 ) -> None:
     """The poll that waited does not go on, and what is wanted now is told to the new pod alone."""
     gone, new = agents
-    (await heard(lines, address(gone))).want(SQL)
-    await until(lambda: gone.pushes)
+    await told(lines, gone)
     polls, pushes = gone.polls, len(gone.pushes)
-    (await heard(lines, address(new))).want(SQL)
-    await until(lambda: new.pushes and new.polls > 1)
+    await told(lines, new)
+    await gone.become(lambda state: state)
+    await new.become(lambda state: state)
+    polled = new.polls
+    await until(lambda: new.polls > polled and new.waiting)
     assert (gone.polls, len(gone.pushes)) == (polls, pushes)
 
 

@@ -24,6 +24,8 @@ class ScriptedAgent:
         self.ip, self._token, self._grace = ip, token, grace
         self.pushes: list[Wanted] = []
         self.polls = 0
+        self.waiting = 0
+        """Polls that wait for a change now."""
         self.revisions: dict[str, str | Problem] = {}
         """Source → what it means; COMMIT_1 where nothing is said."""
         self.failing: dict[str, Problem] = {}
@@ -150,12 +152,15 @@ class ScriptedAgent:
         self.polls += 1
         same_life = request.query.get("life", self.state.life) == self.state.life
         since = int(request.query.get("since", 0)) if same_life else 0
+        wait = float(request.query.get("wait", 0))
         async with self._changed:
+            self.waiting += 1
             try:
-                wait = float(request.query.get("wait", 0))
                 await asyncio.wait_for(self._changed.wait_for(lambda: self.state.seq > since), wait)
             except TimeoutError:
                 pass
+            finally:
+                self.waiting -= 1
         return web.json_response(self.state.dump())
 
     async def _resolve(self, request: web.Request) -> web.Response:
