@@ -7,9 +7,11 @@ import itertools
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from lorikeet.api.conditions import Problem, Reason
 from lorikeet.api.wire import Resolve, Resolved, Wanted, WantedAdapter
@@ -50,16 +52,30 @@ async def agent() -> AsyncIterator[ScriptedAgent]:
 
 
 @pytest.fixture
-async def line(agent: ScriptedAgent, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Line]:
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(links, "BACKOFF", Backoff(cap=0.05))
     monkeypatch.setattr(links, "CALL_TIMEOUT", 0.5)
     monkeypatch.setattr(links, "POLL_WAIT", 0.1)
-    async with aiohttp.ClientSession() as session:
-        found = Line(agent, session)
-        running = asyncio.create_task(found.link.run())
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as found:
         yield found
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+
+
+@asynccontextmanager
+async def running(line: Line) -> AsyncIterator[Line]:
+    task = asyncio.create_task(line.link.run())
+    yield line
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def line(agent: ScriptedAgent, session: aiohttp.ClientSession, hasty: None) -> AsyncIterator[Line]:
+    async with running(Line(agent, session)) as found:
+        yield found
 
 
 async def until(true: Callable[[], object]) -> None:
@@ -103,6 +119,63 @@ async def test_what_the_agent_has_already_is_not_sent(line: Line) -> None:
     line.link.want(SQL)
     await until(lambda: line.agent.polls > polls + 1)
     assert len(line.agent.pushes) == pushes
+
+
+class Slow(ScriptedAgent):
+    """Takes what it is told, and tells how it is, when the test says so."""
+
+    def __init__(self, ip: str, token: str) -> None:
+        super().__init__(ip, token)
+        self.told = 0
+        self.takes, self.tells = asyncio.Event(), asyncio.Event()
+        self.tells.set()
+
+    async def _put(self, request: web.Request) -> web.Response:
+        self.told += 1
+        await self.takes.wait()
+        return await super()._put(request)
+
+    async def _get(self, request: web.Request) -> web.Response:
+        answer = await super()._get(request)
+        await self.tells.wait()
+        return answer
+
+
+async def test_what_an_agent_said_before_it_was_told_does_not_have_it_told_twice(
+    session: aiohttp.ClientSession, hasty: None
+) -> None:
+    async with Slow(next(ADDRESSES), TOKEN) as agent, running(Line(agent, session)) as line:
+        await until(lambda: agent.waiting)
+        line.link.want(SQL)
+        await until(lambda: agent.told)
+        await agent.become(lambda state: state)
+        polls = agent.polls
+        await until(lambda: agent.polls > polls and agent.waiting)
+        agent.tells.clear()
+        agent.takes.set()
+        await until(lambda: agent.pushes)
+        for _ in range(3):
+            await line.link.resolve(Resolve(uri=b.source_uri("sql")))
+        agent.tells.set()
+        await until(lambda: line.link.state and line.link.state.wanted == SQL.id)
+        assert agent.told == 1
+
+
+async def test_what_an_agent_had_before_it_was_told_of_something_else_is_sent_again(
+    session: aiohttp.ClientSession, hasty: None
+) -> None:
+    """Nobody has heard yet that it has something else: by what it last said it has what is wanted."""
+    async with Slow(next(ADDRESSES), TOKEN) as agent, running(Line(agent, session)) as line:
+        agent.takes.set()
+        line.link.want(SQL)
+        await until(lambda: line.link.state and line.link.state.wanted == SQL.id and agent.waiting)
+        agent.tells.clear()
+        line.link.want(Wanted())
+        await until(lambda: len(agent.pushes) > 1)
+        line.link.want(SQL)
+        await until(lambda: len(agent.pushes) > 2)
+        agent.tells.set()
+        await until(lambda: line.link.state and line.link.state.wanted == SQL.id and agent.waiting)
 
 
 async def test_an_agent_that_forgot_is_told_again(line: Line) -> None:

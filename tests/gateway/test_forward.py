@@ -141,6 +141,18 @@ async def test_replicas_that_refuse_reset_or_are_busy_are_passed_over(
         assert (await stack.client.ask()).status == 200
 
 
+async def test_a_replica_that_came_meanwhile_takes_over_from_one_that_died(stack: Any, make_engine: Any) -> None:
+    good = await make_engine()
+
+    async def die(_: Any, writer: asyncio.StreamWriter) -> None:
+        stack.route(dying, good)
+        writer.transport.abort()
+
+    dying = await make_engine(die)
+    stack.route(dying)
+    assert (await stack.client.ask()).status == 200
+
+
 async def test_a_request_that_takes_engines_down_is_not_carried_through_all_of_them(
     stack: Any, make_engine: Any, say_bytes: Any
 ) -> None:

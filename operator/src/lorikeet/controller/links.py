@@ -79,6 +79,10 @@ class Link:
         self._session, self._changed, self._may_write, self._clock = session, changed, may_write, clock
         self._wanted: Wanted | None = None
         self._news = asyncio.Event()
+        self._unseen: str | None = None
+        """The set that was sent and that no state has answered for."""
+        self._told, self._telling = 0, False
+        """Pushes that have ended, and whether one is under way."""
         self._patience: asyncio.Timeout | None = None
         """Of the poll that is under way."""
         self._silent_since: float | None = None
@@ -109,8 +113,9 @@ class Link:
         tries = Tries(BACKOFF)
         while True:
             owed = self._clock() + (POLL_WAIT if self.state else 0)
+            told = self._told
             try:
-                self._take(await self._poll())
+                self._take(await self._poll(), told)
                 tries.succeeded()
             except (AgentError, ValidationError) as error:
                 self._missed(error, owed)
@@ -140,11 +145,14 @@ class Link:
         if self._patience and self.state is not None:
             self._patience.reschedule(asyncio.get_running_loop().time())
 
-    def _take(self, state: AgentState) -> None:
+    def _take(self, state: AgentState, told: int) -> None:
+        """`told`: how many pushes had ended when this was asked for. What was said meanwhile it may not know yet."""
         self._silent_since = None
         different = not self.asked or state != self.state
         self.state, self.last, self.asked = state, state, True
-        if self._wanted is not None and state.wanted != self._wanted.id:
+        if state.wanted == self._unseen or (told == self._told and not self._telling):
+            self._unseen = None
+        if self._unseen is None and self._wanted is not None and state.wanted != self._wanted.id:
             self._news.set()
         if different:
             self._changed()
@@ -165,7 +173,7 @@ class Link:
             await self._news.wait()
             self._news.clear()
             wanted = self._wanted
-            if wanted is None or (self.state and self.state.wanted == wanted.id):
+            if wanted is None or self._has(wanted):
                 continue
             began = self._clock()
             try:
@@ -179,9 +187,16 @@ class Link:
                 await asyncio.sleep(pause)
                 self._news.set()
 
+    def _has(self, wanted: Wanted) -> bool:
+        return self._unseen is None and self.state is not None and self.state.wanted == wanted.id
+
     async def _push(self, wanted: Wanted) -> None:
         body = Wanted(adapters=wanted.adapters, epoch=self._may_write()).dump()
-        status, answer = await self._call("PUT", "/v1/wanted", body, CALL_TIMEOUT)
+        self._unseen, self._telling = wanted.id, True
+        try:
+            status, answer = await self._call("PUT", "/v1/wanted", body, CALL_TIMEOUT)
+        finally:
+            self._told, self._telling = self._told + 1, False
         if status >= HTTPStatus.BAD_REQUEST:
             raise AgentError(f"wanted set refused: {status} {answer}")
 

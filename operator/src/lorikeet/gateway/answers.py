@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from lorikeet.gateway import body, generate, routes
 from lorikeet.gateway.accesslog import AccessLog, Entry
@@ -106,34 +107,30 @@ class Answers:
         finally:  # also told to who is refused
             reply.also = headers(quotas) if quotas else b""
         with admission as admitted:
-            route = self._meant(ask.body, caller)
+            meant = partial(self._meant, ask.body, caller)
+            route = meant()
             if not route.targets or not self.admission.free(route):
-                route = await self._turn(admitted, ask)
+                route = await self._turn(admitted, ask, meant)
             try:
-                await self._forward(admitted, ask, route, reply)
+                await self._forward(admitted, ask, route, meant, reply)
             finally:
                 self.admission.call(route.targets[0].server)
 
-    async def _turn(self, admitted: Pass, ask: Ask) -> Route:
+    async def _turn(self, admitted: Pass, ask: Ask, meant: Callable[[], Route]) -> Route:
         """Wait until a replica has the model, and a place. Raises ApiError."""
-        caller = admitted.caller
-
-        def meant() -> Route:
-            return self._meant(ask.body, caller)
-
         route = await self.cold.route(ask.body.model, meant)
         if not self.admission.free(route):
             await self.admission.wait(admitted, route, meant)
-            self.counters.queued(caller.tenant.name, admitted.queued)
+            self.counters.queued(admitted.caller.tenant.name, admitted.queued)
             route = await self.cold.route(ask.body.model, meant)
         return route
 
-    async def _forward(self, admitted: Pass, ask: Ask, route: Route, reply: Reply) -> None:
+    async def _forward(self, admitted: Pass, ask: Ask, route: Route, meant: Callable[[], Route], reply: Reply) -> None:
         model, caller = route.label, admitted.caller
         meter = Meter(self.clock, self.counters.gap(model))
         failed = 0
         try:
-            await self.forwarder.forward(ask, route, reply, meter)
+            await self.forwarder.forward(ask, route, meant, reply, meter)
         except ApiError as error:
             failed = error.status
             raise

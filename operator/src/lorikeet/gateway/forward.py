@@ -77,8 +77,11 @@ class Forwarder:
     counters: Counters
     limits: Limits
 
-    async def forward(self, ask: Ask, route: Route, reply: Reply, meter: Meter) -> None:
-        """Answer `reply` from one of the route's targets. Raises ApiError where none could, before the first byte."""
+    async def forward(self, ask: Ask, route: Route, meant: Callable[[], Route], reply: Reply, meter: Meter) -> None:
+        """Answer `reply` from one of the route's targets. Raises ApiError where none could, before the first byte.
+
+        `meant` is the route by the table of the moment: when one replica dies another may have come, since seconds.
+        """
         asked = ask.body
         tried: list[Target] = []
         resets = 0
@@ -101,6 +104,7 @@ class Forwarder:
                 resets += passed.why in ENDED
                 error = passed.error or error
                 log.info("%s passed over for %s: %s", target.pod, target.model, passed.why)
+                route = meant()
             else:
                 (self.picker.outliers.answered if reply.complete else self.picker.outliers.failed)(target.address)
                 return
