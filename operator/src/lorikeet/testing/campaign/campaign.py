@@ -81,7 +81,11 @@ class Campaign:
 
     async def _judged(self, plan: Plan, peace: Peace, began: float) -> Outcome:
         ledger = Ledger(plan.effect, plan.fault)
-        _, wrong, samples = await self._lived(ledger, peace.left)
+        try:
+            _, wrong, samples = await self._lived(ledger, peace.left)
+        except Exception as error:  # one life's, and no other's
+            log.exception("%s: the life broke off", plan)
+            wrong, samples = [f"the life broke off: {error!r}"], 0
         wrong += unbounded(ledger.counts, peace.counts)
         result = FAILED if wrong else OK if ledger.struck else NOT_REACHED
         return Outcome(plan, result, tuple(wrong), time.monotonic() - began, samples)

@@ -114,10 +114,10 @@ class Pod:
         """What its engine lists: engine name → folder."""
         return self.engine.lists() if self.engine else {}
 
-    def holds(self) -> dict[str, list[str]]:
-        """What lies on its volume."""
+    def holds(self) -> dict[str, list[str] | None]:
+        """What lies on its volume. None: no such folder, in the moment in which an agent that starts makes it anew."""
         root = self.machine.folder / "adapters"
-        return {folder: sorted(path.name for path in (root / folder).iterdir()) for folder in ("store", "incoming")}
+        return {folder: _names(root / folder) for folder in ("store", "incoming")}
 
     async def _take_spec(self) -> None:
         child = Ref(self._server.namespace, child_name(self._server))
@@ -216,3 +216,10 @@ class KeptKeys(Engine):
     def lists(self) -> dict[str, Path]:
         """Engine name → folder."""
         return {name: found.path for name, found in self.core.adapters.items()}
+
+
+def _names(folder: Path) -> list[str] | None:
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except FileNotFoundError:
+        return None
