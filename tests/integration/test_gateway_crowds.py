@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from lorikeet.gateway.main import take_descriptors
+from lorikeet.gateway.machine import take_descriptors
 from lorikeet.testing.apiserver import ApiServer
 from lorikeet.testing.gateways.calm import Calm
 from lorikeet.testing.gateways.process import KEY_SECRET, GatewayProcess, lasting_ports, running, until

@@ -34,8 +34,10 @@ from lorikeet.gateway.wire.server import WireServer
 
 
 class Synced(Protocol):
-    """A stream into one of our tables."""
+    """A stream into one of our tables; `whole` once its first list is in."""
 
+    @property
+    def whole(self) -> asyncio.Event: ...
     @property
     def synced(self) -> bool: ...
 
@@ -59,7 +61,7 @@ class Gateway:
         forwarder = Forwarder(self._pool, picker, Keyring(root_key), self.counters, limits)
         self.keys = keys or Keys(root_key, open=True)
         self._feeds: Sequence[Synced] = ()
-        self._good_anyway: Callable[[], bool] = lambda: False
+        self._restored = False
         self.cold = Cold(catalog, limits, loop)
         self.warmup = Warmup(catalog, forwarder)
         self.admission = Admission(picker, limits, loop)
@@ -85,9 +87,9 @@ class Gateway:
     def _holder(self, headers: Fields) -> str:
         return self.answers.keys.who(headers).tenant.name
 
-    def follow(self, feeds: Sequence[Synced], good_anyway: Callable[[], bool] = lambda: False) -> None:
-        """Be ready once all of these are whole, or the table is good without them."""
-        self._feeds, self._good_anyway = feeds, good_anyway
+    def follow(self, feeds: Sequence[Synced], *, restored: bool = False) -> None:
+        """Be ready once all of these are whole; `restored`: an older table does as well, for who listens already."""
+        self._feeds, self._restored = feeds, restored
 
     @property
     def synced(self) -> bool:
@@ -96,7 +98,7 @@ class Gateway:
 
     def ready(self) -> bool:
         """Clients may come, the table is whole, and nobody told us to stop."""
-        return self._server.listening and not self._server.closing and (self.synced or self._good_anyway())
+        return self._server.listening and not self._server.closing and (self.synced or self._restored)
 
     async def listen(
         self, host: str, port: int, *, shared: bool = False, tls: Callable[[], ssl.SSLContext] | None = None

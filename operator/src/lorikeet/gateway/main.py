@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
-import resource
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,10 +17,11 @@ from lorikeet.api.ref import Ref
 from lorikeet.gateway.accesslog import AccessLog
 from lorikeet.gateway.catalog import Catalog
 from lorikeet.gateway.feed import Feed
-from lorikeet.gateway.gateway import Gateway, serve_admin
+from lorikeet.gateway.gateway import Gateway, Synced, serve_admin
 from lorikeet.gateway.keyfeed import KeyFeed
 from lorikeet.gateway.keys import Keys
 from lorikeet.gateway.limits import Limits
+from lorikeet.gateway.machine import keep_memory, spare_the_collector, take_descriptors
 from lorikeet.gateway.rows import AdapterRow, ServerRow
 from lorikeet.gateway.settings import Settings
 from lorikeet.gateway.snapshot import Snapshot
@@ -53,6 +52,7 @@ def main() -> None:
             runner.run(supervise(settings))
             return
         spare_the_collector()
+        keep_memory()
         kubeconfig = os.environ.get("KUBECONFIG")
         runner.run(run(settings, root_key, Path(kubeconfig) if kubeconfig else None))
 
@@ -74,36 +74,29 @@ async def run(settings: Settings, root_key: bytes, kubeconfig: Path | None = Non
         sys.exit(f"lorikeet-gateway: {error}")
     gateway = Gateway(catalog, root_key, limits, loop, keys, AccessLog(settings.access_log), traces)
     async with await Kube.connect(kubeconfig) as kube, asyncio.TaskGroup() as group:
-        feeds = make_feeds(kube, catalog, settings.namespaces)
         key_feeds = [] if settings.open else make_key_feeds(kube, keys, settings)
-        restored, keeping = False, []
+        every: list[Feed | KeyFeed] = [*make_feeds(kube, catalog, settings.namespaces), *key_feeds]
+        restored, running = False, [group.create_task(feed.run()) for feed in every]
         if settings.state is not None:
             snapshot = Snapshot(settings.state / "table.json", catalog, keys)
             restored = snapshot.restore()
             if settings.worker == 0:
-                keeping.append(group.create_task(snapshot.keep(lambda: gateway.synced)))
-        following = [group.create_task(feed.run()) for feed in feeds]
-        following += [group.create_task(feed.run()) for feed in key_feeds]
-        gateway.follow([*feeds, *key_feeds], later(restored, loop.time))
-        admin = await serve_admin(gateway, key_feeds, settings.host, settings.admin_port, settings.admin_socket)
+                running.append(group.create_task(snapshot.keep(lambda: gateway.synced)))
         if certificate is not None:
-            keeping.append(group.create_task(certificate.follow()))
-        opening = group.create_task(table([*feeds, *key_feeds], PATIENCE if restored else None))
-        stopping = group.create_task(stop.wait())
-        await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if opening.done():
-            shared = settings.admin_socket is not None
-            tls = None if certificate is None else certificate.context
-            port = await gateway.listen(settings.host, settings.port, shared=shared, tls=tls)
-            log.info("serving on port %d, admin on %s", port, settings.admin_socket or settings.admin_port)
-        await stopping
+            running.append(group.create_task(certificate.follow()))
+        gateway.follow(every, restored=restored)
+        admin = await serve_admin(gateway, key_feeds, settings.host, settings.admin_port, settings.admin_socket)
+        patience = PATIENCE if restored else None
+        opening = group.create_task(let_in(gateway, settings, certificate, every, patience))
+        await stop.wait()
+        opening.cancel()
         loop.remove_reader(0)
         log.info("stopping: new clients for %g s, replies for %g s", settings.linger_seconds, settings.grace_seconds)
         await gateway.drain(settings.linger_seconds, settings.grace_seconds)
         if traces is not None:
             await traces.end()
         await admin.cleanup()
-        for task in (*following, *keeping, opening):
+        for task in running:
             task.cancel()
 
 
@@ -115,7 +108,22 @@ def certificate_of(folder: Path | None) -> Certificate | None:
         sys.exit(f"lorikeet-gateway: LORIKEET_TLS_DIR {folder} must hold tls.crt and its tls.key: {error}")
 
 
-async def table(feeds: Sequence[Feed | KeyFeed], patience: float | None) -> None:
+async def let_in(
+    gateway: Gateway,
+    settings: Settings,
+    certificate: Certificate | None,
+    feeds: Sequence[Synced],
+    patience: float | None,
+) -> None:
+    """Clients, once there is a table; see `table`."""
+    await table(feeds, patience)
+    shared = settings.admin_socket is not None
+    tls = None if certificate is None else certificate.context
+    port = await gateway.listen(settings.host, settings.port, shared=shared, tls=tls)
+    log.info("serving on port %d, admin on %s", port, settings.admin_socket or settings.admin_port)
+
+
+async def table(feeds: Sequence[Synced], patience: float | None) -> None:
     """Wait until each feed is whole, for `patience` seconds at most where an older table will do.
 
     Who listens without a table refuses good keys and good names, and clients do not try that again.
@@ -126,18 +134,6 @@ async def table(feeds: Sequence[Feed | KeyFeed], patience: float | None) -> None
     finally:
         for each in whole:
             each.cancel()
-
-
-def take_descriptors() -> None:
-    """As many as we may have: a client takes two, and some container runtimes give 1,024 to who does not ask."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def spare_the_collector() -> None:
-    """Look for cycles seldom: requests make few, and each look goes through a table of thousands of objects."""
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 100)
 
 
 def make_feeds(kube: Kube, catalog: Catalog, namespaces: tuple[str | None, ...]) -> list[Feed]:
@@ -156,12 +152,6 @@ def make_key_feeds(kube: Kube, keys: Keys, settings: Settings) -> list[KeyFeed]:
         KeyFeed(keys, ref.name, follow_one(kube, SECRETS, ref), partial(get_if_there, kube, SECRETS, ref))
         for ref in refs
     ]
-
-
-def later(restored: bool, clock: Callable[[], float]) -> Callable[[], bool]:
-    """Whether to be ready by the table on disk: only once the API server has had time to say what is so."""
-    patience = clock() + PATIENCE
-    return lambda: restored and clock() >= patience
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from lorikeet.gateway.catalog import Catalog
 from lorikeet.gateway.gateway import Gateway
 from lorikeet.gateway.keys import Keys
 from lorikeet.gateway.limits import Limits
-from lorikeet.gateway.main import spare_the_collector
+from lorikeet.gateway.machine import keep_memory, spare_the_collector
 from lorikeet.gateway.rows import AdapterRow, ServerRow
 
 ROOT, PEPPER = b"r" * 32, b"p" * 32
@@ -55,6 +55,7 @@ async def serve(port: int, engine: int) -> None:
     gateway = Gateway(catalog(f"127.0.0.1:{engine}"), ROOT, Limits(upstream_spare=8192), loop, keys())
     await gateway.listen("127.0.0.1", port)
     spare_the_collector()
+    keep_memory()
     await asyncio.Event().wait()
 
 
