@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import os
+import platform
 import resource
 import socket
 import subprocess
@@ -45,7 +46,11 @@ def main() -> None:
     beside = list(peers(cache, [name for name in asked.beside.split(",") if name]))
     load = os.getloadavg()[0]
     rows = [name for name in ROWS if name in asked.rows.split(",")]
-    measured = {"load": load, "subjects": uvloop.run(measure(beside, rows, asked.rounds, asked.scale))}
+    measured = {
+        "load": load,
+        "python": platform.python_version(),
+        "subjects": uvloop.run(measure(beside, rows, asked.rounds, asked.scale)),
+    }
     page = table(measured)
     print(page)
     if asked.out:

@@ -46,15 +46,18 @@ async def long_prompt(subject: Subject, engine: Subject, scale: float) -> Found:
 
 
 async def paced(subject: Subject, engine: Subject, scale: float) -> Found:
-    """1,000 small requests a second; what the gateway adds to the engine's own delay."""
+    """1,000 small requests a second; their cost, and what the gateway adds to the engine's own delay."""
     count = int(5 * RATE * scale)
-    delays = []
+    delays, spent = [], 0.0
     for each in (engine, subject):
         load = Load(request("sql", KEY), count)
+        before = used(subject.pid)
         await run_paced(load, each.port, 64, RATE)
+        spent = used(subject.pid).cpu - before.cpu
         check(load)
         delays.append(statistics.quantiles(load.delays, n=100))
-    return {f"p{which} ms": (delays[1][which - 1] - delays[0][which - 1]) * 1000 for which in (50, 99)}
+    added = {f"p{which} ms": (delays[1][which - 1] - delays[0][which - 1]) * 1000 for which in (50, 99)}
+    return {"us": spent / count * 1e6, **added}
 
 
 async def live(subject: Subject, engine: Subject, scale: float) -> Found:
