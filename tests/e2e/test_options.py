@@ -1,0 +1,109 @@
+"""What the chart can do beside the demo's values: a certificate of the gateway's own, which changes while it runs, and
+traces."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lorikeet.testing.cluster import until
+from lorikeet.testing.demo import PORT, QUESTION, SYSTEM, Demo
+from lorikeet.testing.prober import ask
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+
+ROOT = Path(__file__).parents[2]
+DEMO = Demo(ROOT)
+kubectl = DEMO.cluster.kubectl
+HTTPS = f"https://127.0.0.1:{PORT}"
+SECRET = "gateway-cert"
+COLLECT = """
+import http.server
+class Collector(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        print("took", self.path, flush=True)
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+http.server.HTTPServer(("", 4318), Collector).serve_forever()
+"""
+
+
+class Pair:
+    """A certificate for 127.0.0.1 and its key, as files and as the Secret."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.certificate, self._key = folder / "tls.crt", folder / "tls.key"
+        kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=gateway"]
+        names = ["-addext", "subjectAltName=IP:127.0.0.1"]
+        files = ["-keyout", str(self._key), "-out", str(self.certificate)]
+        subprocess.run(["openssl", "req", *kind, *names, *files], check=True, capture_output=True, timeout=60)
+
+    def apply(self) -> None:
+        files = (f"--cert={self.certificate}", f"--key={self._key}")
+        made = kubectl("create", "secret", "tls", SECRET, *SYSTEM, *files, "--dry-run=client", "-o", "yaml")
+        kubectl("apply", *SYSTEM, "-f", "-", text=made)
+
+    def is_shown(self) -> bool:
+        return ssl.get_server_certificate(("127.0.0.1", int(PORT))).strip() == self.certificate.read_text().strip()
+
+
+@pytest.fixture
+def collector(demo: str) -> Iterator[str]:
+    """Where traces may be sent, and a pod of that name that says what it took."""
+    image = DEMO.cluster.items("deployment", "-n", "lorikeet-demo")[0]["spec"]["template"]["spec"]["containers"][0]
+    words = ("--image", image["image"], "--image-pull-policy=IfNotPresent", "--port=4318", "--expose")
+    kubectl("run", "collector", *words, "--command", "--", "python3", "-c", COLLECT)
+    kubectl("wait", "--for=condition=Ready", "pod/collector", "--timeout=100s")
+    yield "http://collector.default:4318"
+    kubectl("delete", "pod/collector", "service/collector", "--grace-period=1")
+
+
+@pytest.fixture
+def upgraded(collector: str, tmp_path: Path) -> Iterator[Pair]:
+    """The release with a certificate and traces, and afterwards as it was."""
+    pair = Pair(tmp_path / "first")
+    pair.apply()
+    traces = {"endpoint": collector, "sample": 1}
+    upgrade("--set", f"gateway.tls.secretName={SECRET}", "--set-json", f"gateway.traces={json.dumps(traces)}")
+    yield pair
+    upgrade("--set", "gateway.tls.secretName=null", "--set", "gateway.traces.endpoint=null")
+    kubectl("delete", "secret", SECRET, *SYSTEM)
+
+
+def upgrade(*values: str) -> None:
+    DEMO.cluster.helm(
+        "upgrade", "lorikeet", str(ROOT / "charts/lorikeet"), *SYSTEM, "--reuse-values", *values, "--wait"
+    )
+
+
+def gateways() -> dict[str, int]:
+    """uid → restarts."""
+    listed = DEMO.cluster.items("pod", *SYSTEM, "-l", "app.kubernetes.io/component=gateway")
+    return {
+        pod["metadata"]["uid"]: pod["status"]["containerStatuses"][0]["restartCount"]
+        for pod in listed
+        if "deletionTimestamp" not in pod["metadata"]
+    }
+
+
+def test_clients_speak_https_a_new_certificate_needs_no_restart_and_requests_are_traced(
+    answers: dict[str, str], upgraded: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = gateways()
+    monkeypatch.setenv("SSL_CERT_FILE", str(upgraded.certificate))
+    assert {name: ask(HTTPS, name, QUESTION) for name in answers} == {n: (200, said) for n, said in answers.items()}
+    second = Pair(tmp_path / "second")
+    second.apply()
+    until("the new certificate is shown", second.is_shown, seconds=240)
+    monkeypatch.setenv("SSL_CERT_FILE", str(second.certificate))
+    assert {name: ask(HTTPS, name, QUESTION)[0] for name in answers} == dict.fromkeys(answers, 200)
+    assert gateways() == before
+    until("the collector has heard", lambda: "took /v1/traces" in kubectl("logs", "collector"))
