@@ -12,6 +12,7 @@ from lorikeet.agent.calls import Deadlines
 from lorikeet.api.conditions import Reason
 from lorikeet.api.wire import AgentState, WantedAdapter
 from lorikeet.backoff import Backoff
+from lorikeet.engine.client import EngineClient
 from lorikeet.testing.replica import PACE, Replica, eventually
 
 pytestmark = pytest.mark.slow
@@ -43,6 +44,26 @@ async def test_a_load_that_hangs_holds_nobody_else_up(patient: Replica) -> None:
     state = await patient.until(lambda state: in_state(state, "Loaded") == others)
     assert in_state(state, "Loading") == {"a00"}
     assert not state.settled
+
+
+async def test_loads_one_after_the_other_need_few_looks_at_the_list(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is on the way when they begin, one at the first and one at the last."""
+    monkeypatch.setattr("lorikeet.agent.sight.AMONG_LOADS", 5.0)
+    lists = 0
+    models = EngineClient.models
+
+    async def counted(client: EngineClient) -> dict[str, str]:
+        nonlocal lists
+        lists += 1
+        return await models(client)
+
+    monkeypatch.setattr(EngineClient, "models", counted)
+    await replica.want(*many(64, replica.publish("acme/pirate")))
+    lists = 0
+    await replica.until(lambda state: len(in_state(state, "Loaded")) == 64)
+    assert lists <= 3
 
 
 async def test_as_many_hang_as_are_let_and_the_engine_is_asked_for_no_more(replica: Replica) -> None:

@@ -54,9 +54,9 @@ class Bench:
         self.engine, self.now = Fake(listed={"a@1": "/store/1"}), 0.0
         self.sight = Sight(self.engine, lambda: self.now, Rhythm())  # type: ignore[arg-type]
 
-    async def look(self, after: float = 1.0, requests: bool = False) -> bool:
+    async def look(self, after: float = 1.0, requests: bool = False, loading: bool = False) -> bool:
         self.now += after
-        return await self.sight.look(requests)
+        return await self.sight.look(requests, loading)
 
 
 @pytest.fixture
@@ -102,6 +102,15 @@ async def test_a_call_makes_the_list_old_news(bench: Bench) -> None:
     await bench.look()
     assert (bench.engine.lists, bench.sight.unchecked, bench.sight.stale) == (2, frozenset(), False)
     assert bench.sight.listed == {"a@1": "/store/1", "b@1": "/store/2"}
+
+
+async def test_while_one_load_follows_the_other_the_list_is_looked_at_twice_a_second(bench: Bench) -> None:
+    for number in range(100):
+        bench.sight.called(f"{number}@1")
+        await bench.look(after=0.03, loading=True)
+    assert bench.engine.lists == 1 + 5
+    await bench.look(after=0.03)
+    assert (bench.engine.lists, bench.sight.stale) == (1 + 6, False)
 
 
 async def test_what_ended_while_the_list_was_on_its_way_may_be_missing_from_it(bench: Bench) -> None:

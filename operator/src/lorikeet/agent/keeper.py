@@ -82,7 +82,7 @@ class Keeper:
         self._writing = asyncio.Lock()
         self._wake = asyncio.Event()
         self._looked_at, self._tell_at, self._untold = clock(), clock(), False
-        self._minds_requests = False
+        self._minds_requests = self._loading = False
         self._hottest: tuple[str, ...] = ()
         self._noted_at = float("-inf")
         self._in_service = ""  # the boot that was settled once
@@ -126,7 +126,7 @@ class Keeper:
 
     async def _pass(self) -> None:
         self._wake.clear()
-        if await self._sight.look(self._minds_requests):
+        if await self._sight.look(self._minds_requests, self._loading):
             self._memory.new_boot()
         await self._note()
         self._looked_at = self._clock()
@@ -135,6 +135,7 @@ class Keeper:
         for action in actions:
             self.hands.start(action)
         self._minds_requests = minds_requests(seen, policy) or any(isinstance(action, Drain) for action in actions)
+        self._set_loading()
         # thousands of rows are slow to tell: one part in so many of the time at most goes into it
         if self._clock() >= self._tell_at:
             began = self._clock()
@@ -144,6 +145,13 @@ class Keeper:
             self._untold = False
         else:
             self._untold = True
+
+    def _set_loading(self) -> None:
+        """Whether of the engine loads alone are asked for. After the last of them look at once what it lists."""
+        under_way = self.hands.calling.values()
+        before, self._loading = self._loading, bool(under_way) and all(call.digest for call in under_way)
+        if before and not self._loading and self._sight.stale:
+            self.wake()
 
     async def _note(self) -> None:
         """Pass on and write down what is new in what was seen; what the disk refuses must not stop the loop."""

@@ -129,7 +129,8 @@ def lingering(seen: Seen, policy: Policy) -> list[str]:
 
 def missing_slots(seen: Seen, policy: Policy) -> int:
     """How many more slots there should be for what waits to be loaded, and for what was loaded beyond them."""
-    return max(0, len(seen.listed or {}) + sum(1 for _ in loads(seen, policy)) - policy.slots)
+    there = {*(seen.listed or {}), *seen.unchecked}
+    return max(0, len(there) + sum(1 for _ in loads(seen, policy)) - policy.slots)
 
 
 def minds_requests(seen: Seen, policy: Policy) -> bool:

@@ -18,6 +18,8 @@ CHECK, RELIST = 0.25, 10.0
 """Seconds between looks at boot and health, and between looks at the list when nothing is known to have changed."""
 LIST_SHARE = 5.0
 """A list of thousands is slow: at most one part in so many of the time goes into listing."""
+AMONG_LOADS = 0.5
+"""Seconds between looks at the list while one load follows the other."""
 log = logging.getLogger(__name__)
 
 
@@ -68,13 +70,16 @@ class Sight:
         self.called(name)
         self._checked_at = float("-inf")
 
-    async def look(self, requests: bool) -> bool:
-        """Look where it is time to, and with `requests` at who is busy. Whether a new life of the engine was found."""
+    async def look(self, requests: bool, loading: bool = False) -> bool:
+        """Look where it is time to, and with `requests` at who is busy. Whether a new life of the engine was found.
+
+        `loading`: loads alone are asked for, one after the other; the next one need not wait for a look at the last.
+        """
         new = False
         try:
             if self._clock() - self._checked_at >= CHECK:
                 new = await self._check()
-            if self.listed is None or self._list_due():
+            if self.listed is None or self._list_due(loading):
                 await self._list()
             await self._measure(requests)
         except EngineError as error:
@@ -118,9 +123,10 @@ class Sight:
         if was != self._pulse.hung:
             log.warning("the engine %s", "moves again" if was else "hangs: requests wait and its counters stand still")
 
-    def _list_due(self) -> bool:
+    def _list_due(self, loading: bool) -> bool:
         age = self._clock() - self._listed_at
-        return age >= RELIST or (self._stale and age >= LIST_SHARE * self._list_took)
+        pause = max(LIST_SHARE * self._list_took, AMONG_LOADS if loading else 0.0)
+        return age >= RELIST or (self._stale and age >= pause)
 
     async def _list(self) -> None:
         """Raises EngineError."""
