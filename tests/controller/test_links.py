@@ -155,6 +155,7 @@ async def test_what_an_agent_said_before_it_was_told_does_not_have_it_told_twice
         agent.takes.set()
         await until(lambda: agent.pushes)
         for _ in range(3):
+            line.link.want(SQL)
             await line.link.resolve(Resolve(uri=b.source_uri("sql")))
         agent.tells.set()
         await until(lambda: line.link.state and line.link.state.wanted == SQL.id)

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import json
 import ssl
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from lorikeet.testing.certificate import make_pair
 from lorikeet.testing.cluster import until
 from lorikeet.testing.demo import PORT, QUESTION, SYSTEM, Demo
 from lorikeet.testing.prober import ask
@@ -40,11 +40,8 @@ class Pair:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
+        make_pair(folder, "gateway")
         self.certificate, self._key = folder / "tls.crt", folder / "tls.key"
-        kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=gateway"]
-        names = ["-addext", "subjectAltName=IP:127.0.0.1"]
-        files = ["-keyout", str(self._key), "-out", str(self.certificate)]
-        subprocess.run(["openssl", "req", *kind, *names, *files], check=True, capture_output=True, timeout=60)
 
     def apply(self) -> None:
         files = (f"--cert={self.certificate}", f"--key={self._key}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,18 +14,11 @@ import pytest
 from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.main import certificate_of
 from lorikeet.gateway.tls import Certificate
+from lorikeet.testing.certificate import make_pair
 
 LIMITS = Limits(cold_seconds=0)
 ASK = b"GET /health HTTP/1.1\r\nHost: gw\r\n\r\n"
 LAST = ASK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-
-
-def make(folder: Path, name: str, *options: str) -> None:
-    """A certificate of its own, and its key."""
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    files = ["-keyout", str(folder / "tls.key"), "-out", str(folder / "tls.crt")]
-    options = options or ("-nodes",)
-    subprocess.run([*command, *options, "-subj", f"/CN={name}", *files], check=True, capture_output=True, timeout=60)
 
 
 def anybody() -> ssl.SSLContext:
@@ -64,7 +56,7 @@ async def shown(port: int) -> bytes:
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Certificate:
-    make(tmp_path, "old")
+    make_pair(tmp_path, "old")
     return Certificate(tmp_path)
 
 
@@ -80,7 +72,7 @@ async def test_new_clients_see_a_new_certificate_and_old_ones_go_on(
     reader, writer = await connect(port)
     old = await shown(port)
     assert not certificate.reload()
-    make(tmp_path, "new")
+    make_pair(tmp_path, "new")
     assert certificate.reload()
     assert await shown(port) != old
     writer.write(LAST)
@@ -92,7 +84,7 @@ async def test_new_clients_see_a_new_certificate_and_old_ones_go_on(
 async def test_a_secret_that_is_mounted_anew_is_taken(stack: Any, tmp_path: Path) -> None:
     for version in ("1", "2"):
         (tmp_path / version).mkdir()
-        make(tmp_path / version, version)
+        make_pair(tmp_path / version, version)
     folder, data = tmp_path / "tls", tmp_path / "tls" / "..data"
     folder.mkdir()
     data.symlink_to("../1")
@@ -113,7 +105,7 @@ async def test_half_a_change_is_not_taken_and_said_once(
     port = await listen(stack, certificate)
     old = await shown(port)
     key = (tmp_path / "tls.key").read_bytes()
-    make(tmp_path, "new")
+    make_pair(tmp_path, "new")
     whole = (tmp_path / "tls.key").read_bytes()
     (tmp_path / "tls.key").write_bytes(key)
     assert not certificate.reload()
@@ -134,7 +126,7 @@ def no_certificate(folder: Path) -> None:
 
 
 def locked(folder: Path) -> None:
-    make(folder, "new", "-passout", "pass:x")
+    make_pair(folder, "new", "-passout", "pass:x")
 
 
 @pytest.mark.parametrize("spoil", [no_file, no_certificate, locked])
@@ -152,7 +144,7 @@ async def test_files_that_are_no_pair_leave_the_certificate_there_was(
 def test_without_a_certificate_there_is_no_gateway(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"LORIKEET_TLS_DIR .* must hold tls\.crt and its tls\.key: .*No such file"):
         certificate_of(tmp_path)
-    make(tmp_path, "new")
+    make_pair(tmp_path, "new")
     no_certificate(tmp_path)
     with pytest.raises(SystemExit, match="LORIKEET_TLS_DIR"):
         certificate_of(tmp_path)
@@ -271,11 +263,11 @@ async def test_a_gateway_that_goes_lets_its_clients_end_and_takes_no_other(
 async def test_each_worker_takes_a_new_certificate_by_itself(start_process: Any, tmp_path: Path) -> None:
     folder = tmp_path / "tls"
     folder.mkdir()
-    make(folder, "old")
+    make_pair(folder, "old")
     _, port = await start_process(LORIKEET_TLS_DIR=str(folder), LORIKEET_WORKERS="2")
     async with asyncio.timeout(100):
         await until_answered(port)
         old = await shown(port)
-        make(folder, "new")
+        make_pair(folder, "new")
         while old in [await shown(port) for _ in range(16)]:  # noqa: ASYNC110 - one of two processes, by chance
             await asyncio.sleep(0.1)

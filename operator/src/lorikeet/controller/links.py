@@ -79,8 +79,8 @@ class Link:
         self._session, self._changed, self._may_write, self._clock = session, changed, may_write, clock
         self._wanted: Wanted | None = None
         self._news = asyncio.Event()
-        self._unseen: str | None = None
-        """The set that was sent and that no state has answered for."""
+        self._taken: str | None = None
+        """The set that the agent took, until it says in a state what it has."""
         self._told, self._telling = 0, False
         """Pushes that have ended, and whether one is under way."""
         self._patience: asyncio.Timeout | None = None
@@ -150,9 +150,9 @@ class Link:
         self._silent_since = None
         different = not self.asked or state != self.state
         self.state, self.last, self.asked = state, state, True
-        if state.wanted == self._unseen or (told == self._told and not self._telling):
-            self._unseen = None
-        if self._unseen is None and self._wanted is not None and state.wanted != self._wanted.id:
+        if state.wanted == self._taken or (told == self._told and not self._telling):
+            self._taken = None
+        if self._taken is None and not self._telling:
             self._news.set()
         if different:
             self._changed()
@@ -188,17 +188,19 @@ class Link:
                 self._news.set()
 
     def _has(self, wanted: Wanted) -> bool:
-        return self._unseen is None and self.state is not None and self.state.wanted == wanted.id
+        has = self._taken or (self.state.wanted if self.state else None)
+        return has == wanted.id
 
     async def _push(self, wanted: Wanted) -> None:
         body = Wanted(adapters=wanted.adapters, epoch=self._may_write()).dump()
-        self._unseen, self._telling = wanted.id, True
+        self._taken, self._telling = None, True
         try:
             status, answer = await self._call("PUT", "/v1/wanted", body, CALL_TIMEOUT)
         finally:
             self._told, self._telling = self._told + 1, False
         if status >= HTTPStatus.BAD_REQUEST:
             raise AgentError(f"wanted set refused: {status} {answer}")
+        self._taken = wanted.id
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None, limit: float) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {self.address.token}"}
