@@ -41,7 +41,7 @@ AT_ONCE = 3
 """Lives that are lived side by side; each has a kopf in one of the few threads of the loop's own pool."""
 FEWEST_WRITES = 15
 """Any life takes more: how many is a matter of what comes together."""
-DEADLINE = 60.0
+DEADLINE = 30.0
 """Seconds for a step: tests share their machine with builds."""
 ITS_OWN = ("lastTransitionTime", "since", FINGERPRINT)
 """What differs from life to life: times, and what identities go into."""
@@ -271,7 +271,7 @@ class Afternoons:
 
 
 def settled(picture: Any) -> bool:
-    """The server says that all is well, and so does the one adapter that is left."""
+    """The server says that all is well, and so does the one adapter that is left, with nothing on its way out."""
     objects = picture[0]
     ready = [
         condition["status"]
@@ -280,7 +280,9 @@ def settled(picture: Any) -> bool:
         if condition["type"] == "Ready"
     ]
     counts = objects["ModelServer qwen"].get("status", {}).get("adapters")
-    return ready == ["True", "True"] and counts == {"wanted": 1, "ready": 1} and len(objects) == 5
+    rows = {row["state"] for row in objects["LoRAAdapter sql"].get("status", {}).get("replicas", ())}
+    well = ready == ["True", "True"] and counts == {"wanted": 1, "ready": 1} and rows == {"Loaded"}
+    return well and len(objects) == 5
 
 
 def difference(expected: Any, found: Any, path: str = "") -> list[str]:
