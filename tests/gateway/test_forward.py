@@ -141,11 +141,15 @@ async def test_replicas_that_refuse_reset_or_are_busy_are_passed_over(
         assert (await stack.client.ask()).status == 200
 
 
-async def test_a_replica_that_came_meanwhile_takes_over_from_one_that_died(stack: Any, make_engine: Any) -> None:
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_replica_that_came_meanwhile_takes_over_from_one_that_died(
+    stack: Any, make_engine: Any, known: bool
+) -> None:
+    """Also where the table knows already that the other is gone."""
     good = await make_engine()
 
     async def die(_: Any, writer: asyncio.StreamWriter) -> None:
-        stack.route(dying, good)
+        stack.route(*([good] if known else [dying, good]))
         writer.transport.abort()
 
     dying = await make_engine(die)

@@ -51,7 +51,7 @@ class Picker:
         one replica and spreads adapters over replicas.
         """
         if len(targets) < 2:
-            return targets[0] if targets and not tried else None
+            return targets[0] if targets and targets[0] not in tried else None
         place = self._affinity.place(targets[0].model, prefix)
         some = [target for target in self._some(targets, place) if target not in tried]
         left = some or [target for target in targets if target not in tried]
