@@ -125,7 +125,7 @@ async def forgetful_engine(stage: Stage, count: int = MANY) -> Row:
     # One that is back before its turn to be told of is never denied.
     await stage.notes.until(lambda: any(map(unready, names)), "some are said not to be Ready")
     await stage.notes.until(lambda: all(map(stage.notes.is_ready, names)), "all are Ready again")
-    denied = max(min(told) for name in names if (told := unready(name)))
+    denied = max(min(times) for name in names if (times := unready(name)))
     ready = max(told.at for name in names if (told := stage.notes.last(name)))
     loads = [at for at, verb, _ in (await stage.reports())["a"]["did"] if verb == "load"]
     await asyncio.sleep(2.0)
