@@ -27,8 +27,8 @@ def spare_the_collector() -> None:
 def keep_memory() -> None:
     """Use a body's memory for the next one.
 
-    glibc asks the kernel anew for each piece of 128 KiB and gives it back at once: of what a prompt of 225 KB costs,
-    four tenths were the kernel's, for zeroing pages. Other C libraries have no such setting.
+    glibc asks the kernel anew for each piece of 128 KiB and gives it back at once: a third of what a prompt of 225 KB
+    cost went there. Other C libraries have no such setting.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
