@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -52,8 +52,7 @@ class Pair:
 
     def is_shown(self) -> bool:
         """By each gateway, as far as so many connections tell."""
-        shown = {ssl.get_server_certificate(("127.0.0.1", int(PORT))).strip() for _ in range(CONNECTIONS)}
-        return shown == {self.certificate.read_text().strip()}
+        return shown() == {self.certificate.read_text().strip()}
 
 
 @pytest.fixture
@@ -74,8 +73,10 @@ def upgraded(collector: str, tmp_path: Path) -> Iterator[Pair]:
     pair.apply()
     traces = {"endpoint": collector, "sample": 1}
     upgrade("--set", f"gateway.tls.secretName={SECRET}", "--set-json", f"gateway.traces={json.dumps(traces)}")
+    rolled_out("each gateway shows the certificate", pair.is_shown)
     yield pair
     DEMO.cluster.helm("rollback", "lorikeet", *SYSTEM, "--wait")
+    rolled_out("no gateway speaks TLS", lambda: shown() == {""})
     kubectl("delete", "secret", SECRET, *SYSTEM)
 
 
@@ -83,6 +84,24 @@ def upgrade(*values: str) -> None:
     DEMO.cluster.helm(
         "upgrade", "lorikeet", str(ROOT / "charts/lorikeet"), *SYSTEM, "--reuse-values", *values, "--wait"
     )
+
+
+def rolled_out(what: str, is_so: Callable[[], bool]) -> None:
+    """Helm is content once the new pods are ready: for a moment more an old one answers beside them."""
+    kubectl("rollout", "status", "deployment/lorikeet-gateway", *SYSTEM, "--timeout=300s")
+    until(what, is_so, seconds=60)
+
+
+def shown() -> set[str]:
+    """The certificates that the gateway's port shows; "" where it speaks no TLS."""
+    return {certificate() for _ in range(CONNECTIONS)}
+
+
+def certificate() -> str:
+    try:
+        return ssl.get_server_certificate(("127.0.0.1", int(PORT))).strip()
+    except ssl.SSLError:
+        return ""
 
 
 def gateways() -> dict[str, int]:
