@@ -261,6 +261,16 @@ class TestTell:
             await self.tell(world)
         assert kube.applied == []
 
+    async def test_whoever_heard_that_it_no_longer_leads_waits_as_before(self, world: World) -> None:
+        assert isinstance(world.lease, AlwaysLeader)
+        world.lease.lapsed = True
+        several = [Tell(LORAADAPTERS, ref, "uid", LoRAAdapterStatus(), 0.0) for ref in (SQL, Ref(b.NAMESPACE, "chat"))]
+        with pytest.raises(NotLeader):
+            await tell(b.SERVER, several, world)
+        with pytest.raises(TimeoutError):  # and no cancellation that nobody asked for
+            async with asyncio.timeout(0.01):
+                await asyncio.Event().wait()
+
     async def test_the_version_that_was_seen_goes_with_what_is_told(self, world: World, kube: ScriptedKube) -> None:
         await self.tell(world)
         assert kube.applied[0]["metadata"]["resourceVersion"] == "1"

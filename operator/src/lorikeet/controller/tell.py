@@ -73,12 +73,12 @@ async def _write_all(server: Ref, items: Sequence[Tell], world: World) -> list[W
             del waiting[item.resource, item.ref]
         return written
 
-    try:
-        async with asyncio.TaskGroup() as writes:
-            tasks = [writes.create_task(write(item)) for item in items]
-    except ExceptionGroup as errors:  # who no longer leads hears it as from a single write
-        raise errors.exceptions[0] from errors
-    return [task.result() for task in tasks]
+    # No TaskGroup: where one of its tasks fails, Python 3.11.2 leaves a cancellation behind that ends this loop's next
+    # timed wait, and the loop.
+    done = await asyncio.gather(*map(write, items), return_exceptions=True)
+    if errors := [one for one in done if isinstance(one, BaseException)]:  # who no longer leads hears it so
+        raise errors[0]
+    return [one for one in done if isinstance(one, Written)]
 
 
 async def tell_left(server: Ref, found: Iterable[Leftover], world: World) -> None:
