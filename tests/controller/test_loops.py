@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -141,6 +142,44 @@ class TestStart:
         lease.lapsed = False
         await until(lambda: bool(kube.applied))
         await loops.stop()
+
+    async def test_while_the_lease_is_not_ours_nobody_is_thought_about(
+        self, world: World, kube: ScriptedKube, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(loops_module, "LAPSED", 0.01)
+        lease, thoughts = world.lease, []
+
+        async def thought(ref: Ref, world: World) -> None:
+            thoughts.append(ref)
+
+        monkeypatch.setattr(loops_module, "reconcile", thought)
+        assert isinstance(lease, AlwaysLeader)
+        lease.lapsed = True
+        kube.held[MODELSERVERS] = [existing(b.server_body(), 1)]
+        loops = Loops(world)
+        await loops.start()
+        await until(lambda: lease.refused > 3)
+        assert thoughts == []
+        lease.lapsed = False
+        await until(lambda: thoughts == [b.SERVER])
+        await loops.stop()
+
+    async def test_between_thoughts_about_two_servers_others_have_their_turn(self, world: World) -> None:
+        order: list[str] = []
+
+        async def think(name: str) -> None:
+            async with world.turn():
+                order.append(name)
+
+        async def renew() -> None:
+            while len(order) < 12:
+                order.append("renewal")
+                await asyncio.sleep(0)
+
+        await asyncio.gather(*map(think, ("one", "two", "three")), renew())
+        thoughts = [number for number, name in enumerate(order) if name != "renewal"]
+        assert len(thoughts) == 3
+        assert all(later - sooner > 1 for sooner, later in itertools.pairwise(thoughts))
 
     async def test_a_child_that_could_not_be_applied_is_tried_again_without_news(
         self, world: World, kube: ScriptedKube

@@ -257,3 +257,16 @@ class TestEpoch:
         async with Holder(store, "one", Clock()).keeping() as anew:
             await until(lambda: anew.held)
         assert anew.epoch > lease.epoch
+
+
+async def test_a_renewal_that_comes_too_late_is_said(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    one = Holder(store, "one", clock)
+    async with one.keeping() as lease:
+        await until(lambda: lease.held)
+        clock.now += TERMS.renew + 2
+        await until(lambda: lease.held)
+        clock.now += TERMS.renew - 1
+        await rounds(store)
+    said = [record.message for record in caplog.records if "too late" in record.message]
+    assert said == [f"lease {REF} was renewed 2.0 s too late: nothing was written meanwhile"]

@@ -95,10 +95,11 @@ class Loops:
                 del self._tasks[ref], self._pokes[ref]
                 return
             try:
+                self._world.lease.must_hold()  # a pass for nothing is time that the renewal may need
                 due = await reconcile(ref, self._world)
                 tries.succeeded()
             except NotLeader:
-                log.warning("%s: no longer the leader, nothing is written", ref)
+                log.debug("%s: not the leader for the moment", ref)
                 due = LAPSED
             except Exception:
                 # A defect in one server's pass must not end the loop that would mend it.

@@ -19,12 +19,15 @@ log = logging.getLogger(__name__)
 
 async def reconcile(ref: Ref, world: World) -> float | None:
     """Bring server `ref` nearer to what its objects ask. Returns seconds until the next pass is due; None at rest."""
-    seen = observe(ref, world)
-    layout = lay_out(seen)
-    plan = decide(seen, layout, world.installation)
+    async with world.turn():
+        seen = observe(ref, world)
+        layout = lay_out(seen)
+        plan = decide(seen, layout, world.installation)
     done = await carry_out(ref, plan, world)
     await tell_left(ref, leftovers(seen), world)
-    due = await tell(ref, report(seen, layout, done, world.now()), world)
+    async with world.turn():
+        tells = report(seen, layout, done, world.now())
+    due = await tell(ref, tells, world)
     lines = world.lines[ref]
     if done.applied and not done.failed:
         return 0.0

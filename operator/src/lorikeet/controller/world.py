@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -97,6 +98,17 @@ class World:
     """Monotonic seconds."""
     now: Callable[[], str] = utc_now
     lines: dict[Ref, Lines] = field(default_factory=dict)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """One server is thought about at a time, and whatever else is to be done gets its turn in between.
+
+        However many servers there is news of: the lease is renewed after a few thoughts, and not after all of them.
+        """
+        async with self._turn:
+            await asyncio.sleep(0)
+            yield
 
     def may_write(self) -> int:
         """The lease's epoch; raises NotLeader when we may not write."""

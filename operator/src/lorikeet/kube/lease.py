@@ -105,7 +105,8 @@ class Lease:
     async def _write(self, body: Body, asked: float, write: Callable[..., Awaitable[Body]]) -> None:
         spec = body["spec"]
         now = _now()
-        if spec.get("holderIdentity") != self._holder:
+        ours = spec.get("holderIdentity") == self._holder
+        if not ours:
             transitions = spec.get("leaseTransitions", 0) + 1
             spec |= {"holderIdentity": self._holder, "acquireTime": now, "leaseTransitions": transitions}
         spec |= {"renewTime": now, "leaseDurationSeconds": int(self._terms.duration)}
@@ -114,6 +115,8 @@ class Lease:
         except Conflict:
             return  # somebody else was faster
         self.epoch = _epoch(written)
+        if ours and (late := self._clock() - self._held_until) > 0:
+            log.warning("lease %s was renewed %.1f s too late: nothing was written meanwhile", self._ref, late)
         self._held_until = asked + self._terms.renew
 
 
