@@ -15,6 +15,7 @@ from pathlib import Path
 from aiohttp import web
 
 from lorikeet.api.ref import Ref
+from lorikeet.collector import spare_the_collector
 from lorikeet.controller import handlers, health
 from lorikeet.controller.index import Index
 from lorikeet.controller.links import connections
@@ -42,6 +43,7 @@ def main() -> None:
     # It says at each start that it ignores signals: they are taken here.
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
     kubeconfig = os.environ.get("KUBECONFIG")
+    spare_the_collector()
     asyncio.run(run(settings, Path(kubeconfig) if kubeconfig else None))
 
 

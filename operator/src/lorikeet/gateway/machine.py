@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import resource
 
 LARGE_BYTES = 1024 * 1024
@@ -16,12 +15,6 @@ def take_descriptors() -> None:
     """As many as we may have: a client takes two, and some container runtimes give 1,024 to who does not ask."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def spare_the_collector() -> None:
-    """Look for cycles seldom: requests make few, and each look goes through a table of thousands of objects."""
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 100)
 
 
 def keep_memory() -> None:

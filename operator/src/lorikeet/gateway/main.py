@@ -14,6 +14,7 @@ from pathlib import Path
 import uvloop
 
 from lorikeet.api.ref import Ref
+from lorikeet.collector import spare_the_collector
 from lorikeet.gateway.accesslog import AccessLog
 from lorikeet.gateway.catalog import Catalog
 from lorikeet.gateway.feed import Feed
@@ -21,7 +22,7 @@ from lorikeet.gateway.gateway import Gateway, Synced, serve_admin
 from lorikeet.gateway.keyfeed import KeyFeed
 from lorikeet.gateway.keys import Keys
 from lorikeet.gateway.limits import Limits
-from lorikeet.gateway.machine import keep_memory, spare_the_collector, take_descriptors
+from lorikeet.gateway.machine import keep_memory, take_descriptors
 from lorikeet.gateway.rows import AdapterRow, ServerRow
 from lorikeet.gateway.settings import Settings
 from lorikeet.gateway.snapshot import Snapshot

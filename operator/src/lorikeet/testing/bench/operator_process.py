@@ -12,6 +12,7 @@ import logging
 import sys
 from pathlib import Path
 
+from lorikeet.collector import spare_the_collector
 from lorikeet.kube.lease import Terms
 from lorikeet.testing.operator import QUICK, operator
 
@@ -24,4 +25,5 @@ async def run(kubeconfig: Path, namespace: str, holder: str = "") -> None:
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    spare_the_collector()
     asyncio.run(run(Path(sys.argv[1]), *sys.argv[2:]))

@@ -10,11 +10,12 @@ import sys
 import uvloop
 
 from lorikeet.api.apikeys import digest, id_of
+from lorikeet.collector import spare_the_collector
 from lorikeet.gateway.catalog import Catalog
 from lorikeet.gateway.gateway import Gateway
 from lorikeet.gateway.keys import Keys
 from lorikeet.gateway.limits import Limits
-from lorikeet.gateway.machine import keep_memory, spare_the_collector
+from lorikeet.gateway.machine import keep_memory
 from lorikeet.gateway.rows import AdapterRow, ServerRow
 
 ROOT, PEPPER = b"r" * 32, b"p" * 32
