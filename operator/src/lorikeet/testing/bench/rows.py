@@ -122,12 +122,18 @@ async def forgetful_engine(stage: Stage, count: int = MANY) -> Row:
     def unready(name: str) -> list[float]:
         return [told.at for told in stage.notes.told[name][marks[name] :] if not told.ready]
 
-    # One that is back before its turn to be told of is never denied.
+    def everywhere(name: str) -> bool:
+        told = stage.notes.last(name)
+        return told is not None and told.ready and told.status.ready_replicas == len(stage.replicas)
+
+    # One that is back before its turn to be told of is never denied. And Ready alone is no sign: once the replica has
+    # left the endpoints, all that take requests have it.
     await stage.notes.until(lambda: any(map(unready, names)), "some are said not to be Ready")
-    await stage.notes.until(lambda: all(map(stage.notes.is_ready, names)), "all are Ready again")
+    await stage.notes.until(lambda: all(map(everywhere, names)), "all are Ready on every replica again")
     denied = max(min(times) for name in names if (times := unready(name)))
     ready = max(told.at for name in names if (told := stage.notes.last(name)))
     loads = [at for at, verb, _ in (await stage.reports())["a"]["did"] if verb == "load"]
+    assert len(loads) == count
     await asyncio.sleep(2.0)
     return {
         "first back s": min(loads) - began,
