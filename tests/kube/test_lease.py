@@ -270,3 +270,11 @@ async def test_a_renewal_that_comes_too_late_is_said(store: Store, caplog: pytes
         await rounds(store)
     said = [record.message for record in caplog.records if "too late" in record.message]
     assert said == [f"lease {REF} was renewed 2.0 s too late: nothing was written meanwhile"]
+
+
+async def test_a_new_life_of_the_same_pod_is_not_late(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        one = Holder(store, "one", Clock())
+        async with one.keeping() as lease:
+            await until(lambda: lease.held)
+    assert [record.message for record in caplog.records if "too late" in record.message] == []

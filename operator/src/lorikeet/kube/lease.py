@@ -115,7 +115,8 @@ class Lease:
         except Conflict:
             return  # somebody else was faster
         self.epoch = _epoch(written)
-        if ours and (late := self._clock() - self._held_until) > 0:
+        late = self._clock() - self._held_until
+        if ours and late > 0 and self._held_until:  # a container that was restarted has the name of the one before
             log.warning("lease %s was renewed %.1f s too late: nothing was written meanwhile", self._ref, late)
         self._held_until = asked + self._terms.renew
 
