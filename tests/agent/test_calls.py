@@ -66,6 +66,19 @@ async def test_loads_one_after_the_other_need_few_looks_at_the_list(
     assert lists <= 3
 
 
+async def test_of_loads_one_after_the_other_the_operator_hears_now_and_then_and_of_the_last_at_once(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapters = many(64, replica.publish("acme/pirate"))
+    await replica.want(adapters[0])  # its bytes are all theirs
+    await replica.row("a00", "Loaded")
+    monkeypatch.setattr("lorikeet.agent.keeper.TELL_AMONG_LOADS", 60.0)
+    await replica.want(*adapters)
+    heard = (await replica.state()).seq
+    await replica.until(lambda state: len(in_state(state, "Loaded")) == 64)
+    assert (await replica.state()).seq <= heard + 4
+
+
 async def test_as_many_hang_as_are_let_and_the_engine_is_asked_for_no_more(replica: Replica) -> None:
     adapters = many(6, replica.publish("acme/pirate"))
     replica.engine.faults.stuck_loads |= {one.adapter for one in adapters}

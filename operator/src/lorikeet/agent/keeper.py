@@ -24,6 +24,8 @@ from lorikeet.backoff import ELSEWHERE, Backoff
 from lorikeet.engine.client import EngineClient
 
 TELL_SHARE = 4.0
+TELL_AMONG_LOADS = 0.25
+"""Seconds between two states that are told while one load follows the other: the operator thinks about each of them."""
 log = logging.getLogger(__name__)
 
 
@@ -81,7 +83,8 @@ class Keeper:
         self._began = clock()
         self._writing = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._looked_at, self._tell_at, self._untold = clock(), clock(), False
+        self._looked_at, self._untold = clock(), False
+        self._told_at, self._telling_took = float("-inf"), 0.0
         self._minds_requests = self._loading = False
         self._hottest: tuple[str, ...] = ()
         self._noted_at = float("-inf")
@@ -136,15 +139,17 @@ class Keeper:
             self.hands.start(action)
         self._minds_requests = minds_requests(seen, policy) or any(isinstance(action, Drain) for action in actions)
         self._set_loading()
-        # thousands of rows are slow to tell: one part in so many of the time at most goes into it
-        if self._clock() >= self._tell_at:
+        self._untold = self._clock() < self._tell_at
+        if not self._untold:
             began = self._clock()
             self._tell()
-            ended = self._clock()
-            self._tell_at = ended + TELL_SHARE * (ended - began)
-            self._untold = False
-        else:
-            self._untold = True
+            self._told_at = self._clock()
+            self._telling_took = self._told_at - began
+
+    @property
+    def _tell_at(self) -> float:
+        """Thousands of rows are slow to tell: one part in so many of the time at most goes into it."""
+        return self._told_at + max(TELL_SHARE * self._telling_took, TELL_AMONG_LOADS if self._loading else 0.0)
 
     def _set_loading(self) -> None:
         """Whether of the engine loads alone are asked for. After the last of them look at once what it lists."""
