@@ -107,6 +107,8 @@ class Life:
     def __init__(self, core: Core, app: Gate, port: int) -> None:
         self.core = core
         self._socket = socket.create_server(("127.0.0.1", port), reuse_port=False)
+        # asyncio leaves Nagle on where a socket is not its own; uvloop, which vLLM runs in, never does.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(app, log_level="error", lifespan="on", ws="none", access_log=False)
         self._server = Server(config)
