@@ -200,7 +200,7 @@ class Keeper:
         return Seen(
             now=self._clock(),
             store=self._stock.store.folder,
-            wanted=memory.wishes(),
+            wanted=memory.wishes,
             staged=memory.staged(),
             failures=memory.failures,
             listed=self._sight.listed,
@@ -225,8 +225,10 @@ class Keeper:
             self._memory.forget(frozenset(self._sight.listed), frozenset(row.engine_name for row in rows))
         told = self._memory.told or self._clock() - self._began >= self._pace.operator
         self.board.post(self._state(rows, told))
-        if told and self._sight.listed is not None and settled(self._waited_for(rows, self._pace.tries)):
-            self._in_service = self._sight.boot
+        boot = self._sight.boot
+        could = told and self._sight.listed is not None and self._in_service != boot
+        if could and settled(self._waited_for(rows, self._pace.tries)):
+            self._in_service = boot
 
     def _state(self, rows: tuple[AdapterState, ...], told: bool) -> AgentState:
         return AgentState(
@@ -244,7 +246,7 @@ class Keeper:
     def _waited_for(self, rows: tuple[AdapterState, ...], tries: float = float("inf")) -> Iterator[AdapterState]:
         """Without what is only kept, and without what failed `tries` times in a row: a source that is away must not
         keep a replica out of service."""
-        wishes, failures = self._memory.wishes(), self._memory.failures
+        wishes, failures = self._memory.wishes, self._memory.failures
         for row in rows:
             wish, failure = wishes.get(key := Key(row.adapter, row.uri)), failures.get(key)
             if (wish is None or wish.load) and (failure is None or failure.attempts < tries):

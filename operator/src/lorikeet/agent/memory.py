@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from lorikeet.agent.heat import Heat
@@ -22,6 +22,8 @@ class Memory:
     def __init__(self, backoff: Backoff, clock: Callable[[], float] = time.monotonic) -> None:
         self._backoff, self._clock = backoff, clock
         self.wanted = Wanted()
+        self.wishes: Mapping[Key, WantedAdapter] = {}
+        """What is wanted, by version."""
         self.told = False
         """Whether this or an earlier life was ever told what is wanted."""
         self.pins: dict[str, Staged] = {}
@@ -49,8 +51,8 @@ class Memory:
 
         Whether they shall be loaded says nothing about the bytes: a fetch goes on, and what failed for good still has.
         """
-        old, self.wanted, self.told = self.wishes(), wanted, True
-        new = self.wishes()
+        old, new = self.wishes, {Key(one.adapter, one.uri): one for one in wanted.adapters}
+        self.wanted, self.wishes, self.told = wanted, new, True
         changed = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
         others = {key for key in changed if _bytes(old.get(key)) != _bytes(new.get(key))}
         for key in changed:
@@ -58,13 +60,10 @@ class Memory:
                 self.failures.pop(key, None)
         return frozenset(others)
 
-    def wishes(self) -> dict[Key, WantedAdapter]:
-        return {Key(one.adapter, one.uri): one for one in self.wanted.adapters}
-
     def staged(self) -> dict[Key, Staged]:
         """The wanted versions whose bytes are on disk, and are the ones that are insisted on."""
         staged = {}
-        for key, wish in self.wishes().items():
+        for key, wish in self.wishes.items():
             pin = self.pins.get(key.uri)
             if pin is not None and wish.sha256 in (None, pin.digest):
                 staged[key] = pin
@@ -123,7 +122,7 @@ class Memory:
 
     def room_made(self) -> None:
         """Files went: what found no room may try again at once, unless it is only kept, which would take it again."""
-        wishes = self.wishes()
+        wishes = self.wishes
         for key, failure in list(self.failures.items()):
             if failure.problem.reason is Reason.NO_SPACE and key in wishes and wishes[key].load:
                 del self.failures[key]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from lorikeet.agent.store import Staged
 from lorikeet.api.conditions import Problem, Reason
@@ -14,8 +14,7 @@ from lorikeet.api.ref import engine_name
 from lorikeet.api.wire import WantedAdapter
 
 
-@dataclass(frozen=True, order=True)
-class Key:
+class Key(NamedTuple):
     """One version of one adapter."""
 
     adapter: str
@@ -97,7 +96,7 @@ class Seen:
         return key in self.wanted and self.wanted[key].load
 
     def path(self, key: Key) -> str:
-        return f"{self.store}/{self.staged[key].digest}"
+        return f"{self._folder}/{self.staged[key].digest}"
 
     def due(self, key: Key) -> bool:
         """Whether nothing that failed before says to wait."""
@@ -113,7 +112,11 @@ class Seen:
         return what in self.balks and self.balks[what].retry_at > self.now
 
     def ours(self, root: str) -> bool:
-        return root.rpartition("/")[0] == str(self.store)
+        return root.rpartition("/")[0] == self._folder
+
+    @cached_property
+    def _folder(self) -> str:
+        return str(self.store)
 
     @cached_property
     def targets(self) -> Mapping[str, Key]:

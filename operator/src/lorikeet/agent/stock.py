@@ -25,7 +25,7 @@ class Stock:
         self._shelf = asyncio.Lock()  # adopting and removing one digest exclude each other
 
     async def fetch(self, key: Key) -> str:
-        wish = self._memory.wishes().get(key)
+        wish = self._memory.wishes.get(key)
         if wish is None:
             return "dropped"
         if (pin := self._memory.pins.get(key.uri)) is not None:  # here already, and not what this one insists on
@@ -61,7 +61,7 @@ class Stock:
     async def give_up(self, digest: str) -> str:
         """Remove files that are only kept, because what shall be loaded finds no room."""
         async with self._shelf:
-            users, wishes = self._users(digest), self._memory.wishes()
+            users, wishes = self._users(digest), self._memory.wishes
             if any(wishes[key].load for key in users):
                 self._memory.on_disk.add(digest)
                 return "dropped: it shall be loaded"

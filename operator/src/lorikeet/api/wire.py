@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cached_property
 from typing import Literal
 
 from pydantic import field_validator
@@ -35,6 +36,11 @@ class WantedAdapter(Shape):
     whose slot is not free yet, or an old one that may be wanted back. Its row says Staged. Such files are the first to
     go when the disk is full, and nothing waits for them."""
 
+    @cached_property
+    def text(self) -> str:
+        """Its JSON, the same for the same content."""
+        return json.dumps(self.dump(), sort_keys=True)
+
 
 class Wanted(Shape):
     """Everything one replica shall hold: what is not in it is drained, unloaded and removed."""
@@ -48,11 +54,11 @@ class Wanted(Shape):
     def _in_order(cls, adapters: tuple[WantedAdapter, ...]) -> tuple[WantedAdapter, ...]:
         return tuple(sorted(adapters, key=lambda wanted: (wanted.adapter, wanted.uri)))
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Names the set by its content, whatever the epoch: 16 hex digits."""
-        text = json.dumps([wanted.dump() for wanted in self.adapters], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        text = ", ".join(wanted.text for wanted in self.adapters)
+        return hashlib.sha256(f"[{text}]".encode()).hexdigest()[:16]
 
 
 class AdapterState(Shape):

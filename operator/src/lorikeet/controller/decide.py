@@ -12,7 +12,6 @@ from lorikeet.controller.layout import Layout
 from lorikeet.controller.podspec import Installation
 from lorikeet.controller.ranks import with_rank
 from lorikeet.controller.seen import Adapter, Seen
-from lorikeet.controller.versions import pinned_uri
 from lorikeet.controller.workload import children, spec_problem
 
 
@@ -25,7 +24,7 @@ def decide(seen: Seen, layout: Layout, installation: Installation) -> Plan:
 
 def is_gone(adapter: Adapter, seen: Seen) -> bool:
     """Whether a branch's or tag's pinned revision is no longer at its source: then the source is resolved anew."""
-    uri, name = pinned_uri(adapter), adapter.ref.name
+    uri, name = adapter.pinned_uri, adapter.ref.name
     if uri == adapter.spec.source.uri:
         return False
     entries = (entry for replica in seen.holding(name) for entry in replica.holds(name) if entry.uri == uri)

@@ -71,22 +71,41 @@ def _names(ref: Ref, world: World) -> set[str]:
 
 
 def _adapters(ref: Ref, holders: Mapping[str, Ref], world: World, lines: Lines) -> Iterator[Adapter]:
+    """What was read of an object is kept until there is another body: to read thousands again is most of a pass."""
+    before, lines.read = lines.read, {}
     for body in world.index.of(LORAADAPTERS, ref):
-        meta = body["metadata"]
-        if "deletionTimestamp" in meta:
+        if "deletionTimestamp" in body["metadata"]:
             continue
-        try:
-            spec = LoRAAdapterSpec.parse(body["spec"])
-            told = LoRAAdapterStatus.parse(body.get("status", {}))
-        except ValidationError as error:
-            log.warning("adapter %s cannot be read and is left alone: %s", ref_of(body), error)
-            continue
-        key = key_of(meta["uid"], spec.source.uri, spec.source.credentials_key)
-        answer, asking = lines.resolver.answer(key), lines.resolver.asking(key)
-        created = meta["creationTimestamp"]
-        found = Adapter(ref_of(body), meta["uid"], meta["generation"], created, spec, told, answer, asking)
-        given_up = {name for name in set(told.names) - set(found.claims) if name not in holders}
-        yield replace(found, lingering=lines.lingering.still(found.uid, given_up))
+        known, adapter = before.get(name := body["metadata"]["name"], (None, None))
+        adapter = adapter if known is body else _read(body)
+        if adapter is not None:
+            adapter = _now(adapter, holders, lines)
+            yield adapter
+        lines.read[name] = body, adapter
+
+
+def _read(body: Body) -> Adapter | None:
+    """What the object says; None where it cannot be read."""
+    meta, ref = body["metadata"], ref_of(body)
+    try:
+        spec = LoRAAdapterSpec.parse(body["spec"])
+        told = LoRAAdapterStatus.parse(body.get("status", {}))
+    except ValidationError as error:
+        log.warning("adapter %s cannot be read and is left alone: %s", ref, error)
+        return None
+    return Adapter(ref, meta["uid"], meta["generation"], meta["creationTimestamp"], spec, told)
+
+
+def _now(adapter: Adapter, holders: Mapping[str, Ref], lines: Lines) -> Adapter:
+    """With what is known of it besides its object; the same value where nothing of that is new."""
+    key, resolver = _key(adapter), lines.resolver
+    given_up = {name for name in set(adapter.told.names) - set(adapter.claims) if name not in holders}
+    lingering = lines.lingering.still(adapter.uid, given_up)
+    news = resolver.answer(key), resolver.asking(key), lingering
+    if news == (adapter.answer, adapter.asking, adapter.lingering):
+        return adapter
+    answer, asking, lingering = news
+    return replace(adapter, answer=answer, asking=asking, lingering=lingering)
 
 
 def _key(adapter: Adapter) -> tuple[str, str, str | None]:

@@ -15,7 +15,7 @@ from lorikeet.controller.layout import Layout
 from lorikeet.controller.ranks import is_raised_for
 from lorikeet.controller.rights import named, names_of, told_names
 from lorikeet.controller.seen import Adapter, Replica, Seen
-from lorikeet.controller.versions import history, loaded, pinned_uri, served, wanted_entry
+from lorikeet.controller.versions import history, loaded, served, wanted_entry
 
 INCOMPATIBLE = frozenset({Reason.RANK_TOO_HIGH, Reason.WRONG_BASE_MODEL, Reason.UNSUPPORTED_ADAPTER, Reason.NO_EFFECT})
 SHOWN = frozenset({State.LOADED, State.DRAINING})
@@ -109,7 +109,7 @@ def _staged(
     if failed and not failed.digest and failed.reason and failed.reason not in INCOMPATIBLE | UNLOADABLE:
         return no(Kind.STAGED, failed.reason, failed.message)
     there = sum(bool(entry.digest) for entry in entries)
-    text = f"{there} of {len(where)} replicas have the bytes of {pinned_uri(adapter) or adapter.spec.source.uri}"
+    text = f"{there} of {len(where)} replicas have the bytes of {adapter.pinned_uri or adapter.spec.source.uri}"
     if where and there == len(where):
         return yes(Kind.STAGED, Reason.STAGED, text)
     reason = Reason.FETCHING if where else Reason.NO_REPLICAS
@@ -138,7 +138,7 @@ def _compatible(entries: Sequence[AdapterState], failed: AdapterState | None) ->
 def _loaded(adapter: Adapter, where: Sequence[Replica], failed: AdapterState | None, has_slots: Finding) -> Finding:
     """True when every replica that takes requests has the wanted version, and there is one."""
     server = adapter.spec.model_server_ref.name
-    uri = pinned_uri(adapter)
+    uri = adapter.pinned_uri
     routed = [replica for replica in where if replica.routed]
     has = [replica for replica in routed if any(entry.uri == uri for entry in loaded(adapter, replica))]
     text = f"{len(has)} of {len(where)} replicas serve revision {adapter.pin.revision[:12] if adapter.pin else '?'}"
@@ -164,7 +164,7 @@ def _rows(adapter: Adapter, replicas: Sequence[Replica], layout: Layout) -> Iter
 
     What is loaded and shall not stay is draining from now on, so that gateways leave it before it goes.
     """
-    wanted, homes = pinned_uri(adapter), layout.place(adapter).pods
+    wanted, homes = adapter.pinned_uri, layout.place(adapter).pods
     for replica in replicas:
         rows: dict[str, ReplicaState] = {}
         for entry in replica.holds(adapter.ref.name):

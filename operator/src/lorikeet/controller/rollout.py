@@ -22,8 +22,6 @@ from lorikeet.controller.versions import (
     is_here,
     is_hopeless,
     loaded,
-    pinned_uri,
-    told_version,
     version_back,
     wanted_entry,
 )
@@ -70,7 +68,7 @@ class Rollout:
     @cached_property
     def uri(self) -> str | None:
         """The wanted version."""
-        return pinned_uri(self.adapter)
+        return self.adapter.pinned_uri
 
     def stand(self, replica: Replica) -> Stand:
         """How things are on one replica."""
@@ -104,12 +102,12 @@ class Rollout:
 
     def was_told(self, entry: AdapterState | None, pod: str) -> bool:
         """Whether gateways know that a version is loaded on `pod`."""
-        return entry is not None and (pod, entry.digest) in _told_rows(self.adapter)
+        return entry is not None and (pod, entry.digest) in self.adapter.told_rows
 
     @cached_property
     def _flipped(self) -> bool:
         """Whether gateways were told that the names mean the wanted version."""
-        name, told = self.adapter.told.engine_name, told_version(self.adapter)
+        name, told = self.adapter.told.engine_name, self.adapter.told_version
         known = told is not None and told.uri == self.uri
         entries = (entry for home in self.homes for entry in loaded(self.adapter, home) if entry.uri == self.uri)
         return known or any(entry.engine_name == name for entry in entries)
@@ -148,7 +146,7 @@ class Rollout:
 
 def answering(adapter: Adapter, seen: Seen) -> frozenset[str]:
     """The pods that answer for `adapter` now, as gateways were told."""
-    rows, endpoints = _told_rows(adapter), seen.server.endpoints if seen.server else frozenset()
+    rows, endpoints = adapter.told_rows, seen.server.endpoints if seen.server else frozenset()
     return frozenset(
         replica.pod
         for replica in seen.holding(adapter.ref.name)
@@ -156,7 +154,3 @@ def answering(adapter: Adapter, seen: Seen) -> frozenset[str]:
         and replica.pod in endpoints
         and any((replica.pod, entry.digest) in rows for entry in loaded(adapter, replica))
     )
-
-
-def _told_rows(adapter: Adapter) -> Set[tuple[str, str]]:
-    return {(row.pod, row.digest) for row in adapter.told.replicas if row.state is State.LOADED}

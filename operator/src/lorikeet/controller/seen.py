@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from lorikeet.api.conditions import Problem
-from lorikeet.api.loraadapter import LoRAAdapterSpec, LoRAAdapterStatus, PinnedSource, State
+from lorikeet.api.loraadapter import LoRAAdapterSpec, LoRAAdapterStatus, PinnedSource, ServedVersion, State
 from lorikeet.api.modelserver import ModelServerSpec, ModelServerStatus
 from lorikeet.api.ref import Ref
 from lorikeet.api.wire import AdapterState, AgentState, Resolved
@@ -90,10 +90,20 @@ class Adapter:
         return f"{self.pin.uri.split('@', 1)[0]}@{self.pin.revision}" if self.pin else None
 
     @cached_property
+    def told_version(self) -> ServedVersion | None:
+        """The version that gateways were told of last."""
+        name = self.told.engine_name
+        return next((one for one in self.told.history if name and one.engine_name == name), None)
+
+    @cached_property
+    def told_rows(self) -> frozenset[tuple[str, str]]:
+        """Pod and digest of what answers, as gateways were told."""
+        return frozenset((row.pod, row.digest) for row in self.told.replicas if row.state is State.LOADED)
+
+    @cached_property
     def once_told(self) -> frozenset[str]:
         """The digests that gateways were told of, now or before."""
-        now = {row.digest for row in self.told.replicas if row.state is State.LOADED}
-        return frozenset(now | {one.digest for one in self.told.history})
+        return frozenset({digest for _, digest in self.told_rows} | {one.digest for one in self.told.history})
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lorikeet.api.wire import WantedAdapter
 from lorikeet.controller.rollout import Rollout, Stand
@@ -16,6 +17,8 @@ from lorikeet.controller.seen import Replica
 from lorikeet.controller.versions import entry_of, failed_back, failed_for_good, is_here
 
 Turn = tuple[str | None, bool]
+REMEMBERED = 65536
+"""Entries that are kept for the next pass."""
 Versions = Mapping[str, bool]
 """URI → whether it shall be loaded; false: only be kept on disk."""
 
@@ -106,13 +109,14 @@ def _entries(rollout: Rollout, replica: Replica, split: _Split, turn: Turn) -> I
     if stand.home and (failed := failed_back(adapter, replica)):
         found = {failed: True, **found}
     for uri, load in {**_kept(rollout, replica, found), **found}.items():
-        yield WantedAdapter(
-            adapter=adapter.ref.name,
-            uri=uri,
-            credentials_key=source.credentials_key,
-            sha256=source.sha256 if uri == rollout.uri else None,
-            load=load,
-        )
+        sha256 = source.sha256 if uri == rollout.uri else None
+        yield _entry(adapter.ref.name, uri, source.credentials_key, sha256, load)
+
+
+@lru_cache(REMEMBERED)
+def _entry(adapter: str, uri: str, credentials_key: str | None, sha256: str | None, load: bool) -> WantedAdapter:
+    """One value for all replicas and passes: to make one is most of the work of telling replicas what they hold."""
+    return WantedAdapter(adapter=adapter, uri=uri, credentials_key=credentials_key, sha256=sha256, load=load)
 
 
 def _at_home(rollout: Rollout, stand: Stand, split: _Split, turn: Turn) -> Versions:

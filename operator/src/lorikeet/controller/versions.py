@@ -11,17 +11,6 @@ from lorikeet.controller.seen import Adapter, Replica
 HISTORY = 5
 
 
-def pinned_uri(adapter: Adapter) -> str | None:
-    """The wanted source with its revision, such as hf://acme/sql@<commit>; None while that is unknown."""
-    return adapter.pinned_uri
-
-
-def told_version(adapter: Adapter) -> ServedVersion | None:
-    """The version that gateways were told of last."""
-    name = adapter.told.engine_name
-    return next((one for one in adapter.told.history if name and one.engine_name == name), None)
-
-
 def entry_of(adapter: Adapter, uri: str | None, replica: Replica) -> AdapterState | None:
     """What the replica says of one version."""
     for entry in replica.holds(adapter.ref.name):
@@ -32,7 +21,7 @@ def entry_of(adapter: Adapter, uri: str | None, replica: Replica) -> AdapterStat
 
 def wanted_entry(adapter: Adapter, replica: Replica) -> AdapterState | None:
     """What the replica says of the wanted version."""
-    return entry_of(adapter, pinned_uri(adapter), replica)
+    return entry_of(adapter, adapter.pinned_uri, replica)
 
 
 def loaded(adapter: Adapter, replica: Replica) -> tuple[AdapterState, ...]:
@@ -66,7 +55,7 @@ def version_back(adapter: Adapter, replica: Replica) -> str | None:
     old = entry_of(adapter, told.uri, replica)
     missing = new is None or not new.digest
     late = missing and (is_here(old) or (new is not None and new.state is State.FAILED))
-    lost = pinned_uri(adapter) is None or failed_for_good(new) or late
+    lost = adapter.pinned_uri is None or failed_for_good(new) or late
     return told.uri if lost and not failed_for_good(old) else None
 
 
@@ -80,13 +69,13 @@ def failed_back(adapter: Adapter, replica: Replica) -> str | None:
 
 def is_hopeless(adapter: Adapter, replica: Replica) -> bool:
     """Whether the replica will serve no version of it as things are, so that it needs no slot there."""
-    lost = pinned_uri(adapter) is None or failed_for_good(wanted_entry(adapter, replica))
+    lost = adapter.pinned_uri is None or failed_for_good(wanted_entry(adapter, replica))
     return lost and not loaded(adapter, replica) and version_back(adapter, replica) is None
 
 
 def arrived(adapter: Adapter, homes: Sequence[Replica]) -> bool:
     """True when the wanted version is loaded wherever any version of the adapter serves."""
-    uri = pinned_uri(adapter)
+    uri = adapter.pinned_uri
     held = [{entry.uri for entry in loaded(adapter, replica)} for replica in homes]
     return any(uri in uris for uris in held) and all(uri in uris for uris in held if uris)
 
@@ -97,7 +86,7 @@ def served(adapter: Adapter, replicas: Sequence[Replica], homes: Sequence[Replic
     Without either, whatever is loaded, rather than nothing.
     """
     found = _loaded_versions(adapter, replicas)
-    uri = pinned_uri(adapter)
+    uri = adapter.pinned_uri
     wanted = next((version for version in found if version.uri == uri), None)
     if wanted and arrived(adapter, homes):
         return wanted
@@ -123,8 +112,8 @@ def history(adapter: Adapter, version: AdapterState | None, now: str) -> tuple[S
 
 def _told_before(adapter: Adapter) -> ServedVersion | None:
     """The version that gateways were told of last, where another one is wanted."""
-    told = told_version(adapter)
-    return told if told and told.uri != pinned_uri(adapter) else None
+    told = adapter.told_version
+    return told if told and told.uri != adapter.pinned_uri else None
 
 
 def _loaded_versions(adapter: Adapter, replicas: Iterable[Replica]) -> list[AdapterState]:

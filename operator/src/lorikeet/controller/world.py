@@ -14,12 +14,13 @@ import aiohttp
 from lorikeet.api import keys
 from lorikeet.api.ref import Ref
 from lorikeet.backoff import Backoff, Tries
-from lorikeet.controller.index import Index
+from lorikeet.controller.index import Body, Index
 from lorikeet.controller.leftovers import Leftover
 from lorikeet.controller.lingering import Lingering
 from lorikeet.controller.links import Address, Link
 from lorikeet.controller.podspec import Installation
 from lorikeet.controller.resolver import Resolver
+from lorikeet.controller.seen import Adapter
 from lorikeet.kube.client import Kube
 from lorikeet.kube.events import Events
 from lorikeet.kube.lease import Lease
@@ -49,6 +50,8 @@ class Lines:
         """What deleted adapters may have left, as people were told."""
         self.waiting: dict[tuple[Resource, Ref], float] = {}
         """Objects whose status is to be told, and since when."""
+        self.read: dict[str, tuple[Body, Adapter | None]] = {}
+        """By adapter: its object as of the last pass, and what was read of it; None where it cannot be read."""
         self._tries = Tries(BACKOFF)
 
     def again(self, failed: bool) -> float | None:
