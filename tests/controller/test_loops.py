@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -105,27 +106,34 @@ async def until(true: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
+@asynccontextmanager
+async def running(world: World) -> AsyncIterator[Loops]:
+    """Loops, until the end of the block."""
+    loops = Loops(world)
+    await loops.start()
+    try:
+        yield loops
+    finally:
+        await loops.stop()
+
+
 class TestStart:
     async def test_no_pass_begins_before_every_kind_was_listed(self, world: World, kube: ScriptedKube) -> None:
         kube.held[MODELSERVERS] = [existing(b.server_body(), 1)]
         kube.trouble[LORAADAPTERS] = Unreachable("later")
-        loops = Loops(world)
-        await loops.start()
-        await until(lambda: kube.lists.count(LORAADAPTERS) > 2)
-        loops.poke({b.SERVER})
-        tries = kube.lists.count(LORAADAPTERS)
-        await until(lambda: kube.lists.count(LORAADAPTERS) > tries)
-        assert not world.lines
-        del kube.trouble[LORAADAPTERS]
-        await until(lambda: b.SERVER in world.lines)
-        await loops.stop()
+        async with running(world) as loops:
+            await until(lambda: kube.lists.count(LORAADAPTERS) > 2)
+            loops.poke({b.SERVER})
+            tries = kube.lists.count(LORAADAPTERS)
+            await until(lambda: kube.lists.count(LORAADAPTERS) > tries)
+            assert not world.lines
+            del kube.trouble[LORAADAPTERS]
+            await until(lambda: b.SERVER in world.lines)
 
     async def test_whoever_lost_the_lease_has_no_loop_and_starts_none(self, world: World, kube: ScriptedKube) -> None:
         kube.held[MODELSERVERS] = [existing(b.server_body(), 1)]
-        loops = Loops(world)
-        await loops.start()
-        await until(lambda: b.SERVER in world.lines)
-        await loops.stop()
+        async with running(world) as loops:
+            await until(lambda: b.SERVER in world.lines)
         loops.poke({b.SERVER})
         assert not world.lines
 
@@ -136,12 +144,10 @@ class TestStart:
         assert isinstance(lease, AlwaysLeader)
         lease.lapsed = True
         kube.held[MODELSERVERS] = [existing(b.server_body(), 1)]
-        loops = Loops(world)
-        await loops.start()
-        await until(lambda: lease.refused > 0)
-        lease.lapsed = False
-        await until(lambda: bool(kube.applied))
-        await loops.stop()
+        async with running(world):
+            await until(lambda: lease.refused > 0)
+            lease.lapsed = False
+            await until(lambda: bool(kube.applied))
 
     async def test_while_the_lease_is_not_ours_nobody_is_thought_about(
         self, world: World, kube: ScriptedKube, monkeypatch: pytest.MonkeyPatch
@@ -156,19 +162,17 @@ class TestStart:
         assert isinstance(lease, AlwaysLeader)
         lease.lapsed = True
         kube.held[MODELSERVERS] = [existing(b.server_body(), 1)]
-        loops = Loops(world)
-        await loops.start()
-        await until(lambda: lease.refused > 3)
-        assert thoughts == []
-        lease.lapsed = False
-        await until(lambda: thoughts == [b.SERVER])
-        await loops.stop()
+        async with running(world):
+            await until(lambda: lease.refused > 3)
+            assert thoughts == []
+            lease.lapsed = False
+            await until(lambda: thoughts == [b.SERVER])
 
     async def test_between_thoughts_about_two_servers_others_have_their_turn(self, world: World) -> None:
         order: list[str] = []
 
         async def think(name: str) -> None:
-            async with world.turn():
+            async with world.turn(Lines(world, print)):
                 order.append(name)
 
         async def renew() -> None:
@@ -181,17 +185,40 @@ class TestStart:
         assert len(thoughts) == 3
         assert all(later - sooner > 1 for sooner, later in itertools.pairwise(thoughts))
 
+    async def test_the_next_pass_waits_for_thoughts_and_not_for_the_api_servers_answers(
+        self, world: World, kube: ScriptedKube, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(loops_module, "SHARE", 1000.0)
+        monkeypatch.setattr(loops_module, "LONGEST", 600.0)
+        passes: list[str] = []
+
+        async def waits_then_thinks(ref: Ref, world: World) -> None:
+            passes.append("waits" if not passes else "thinks")
+            if passes[-1] == "waits":
+                await asyncio.sleep(0.05)
+            else:
+                async with world.turn(world.lines[ref]):
+                    await asyncio.sleep(0.05)
+
+        monkeypatch.setattr(loops_module, "reconcile", waits_then_thinks)
+        kube.held[MODELSERVERS] = [existing(b.server_body(), 1)]
+        async with running(world) as loops:
+            await until(lambda: passes == ["waits"])
+            loops.poke({b.SERVER})
+            await until(lambda: passes == ["waits", "thinks"])
+            loops.poke({b.SERVER})
+            await asyncio.sleep(0.2)  # of the 50 s that it is to wait
+            assert passes == ["waits", "thinks"]
+
     async def test_a_child_that_could_not_be_applied_is_tried_again_without_news(
         self, world: World, kube: ScriptedKube
     ) -> None:
         kube.held[MODELSERVERS] = [existing(b.server_body(), 1)]
         kube.trouble[SECRETS] = Unreachable("429")
-        loops = Loops(world)
-        await loops.start()
-        await until(lambda: kube.has("qwen-engine"))
-        del kube.trouble[SECRETS]
-        await until(lambda: kube.has("qwen-lorikeet-keys"))
-        await loops.stop()
+        async with running(world):
+            await until(lambda: kube.has("qwen-engine"))
+            del kube.trouble[SECRETS]
+            await until(lambda: kube.has("qwen-lorikeet-keys"))
 
     async def test_a_list_that_knows_nothing_new_costs_no_pass(
         self, world: World, kube: ScriptedKube, monkeypatch: pytest.MonkeyPatch
@@ -205,25 +232,21 @@ class TestStart:
             passes += 1
 
         monkeypatch.setattr(loops_module, "reconcile", counted)
-        loops = Loops(world)
-        await loops.start()
-        await until(lambda: passes == 1 and kube.lists.count(MODELSERVERS) > 3)
-        assert passes == 1
-        kube.version += 1
-        kube.held[MODELSERVERS] = [existing(b.server_body(), kube.version)]
-        await until(lambda: passes == 2)
-        await loops.stop()
+        async with running(world):
+            await until(lambda: passes == 1 and kube.lists.count(MODELSERVERS) > 3)
+            assert passes == 1
+            kube.version += 1
+            kube.held[MODELSERVERS] = [existing(b.server_body(), kube.version)]
+            await until(lambda: passes == 2)
 
     async def test_the_loop_of_a_server_that_nothing_names_any_more_ends(
         self, world: World, kube: ScriptedKube
     ) -> None:
         kube.held[MODELSERVERS] = [existing(b.server_body(), 1)]
-        loops = Loops(world)
-        await loops.start()
-        await until(lambda: b.SERVER in world.lines)
-        loops.poke(world.index.remove(MODELSERVERS, b.SERVER, 10**6))
-        await until(lambda: not world.lines)
-        await loops.stop()
+        async with running(world) as loops:
+            await until(lambda: b.SERVER in world.lines)
+            loops.poke(world.index.remove(MODELSERVERS, b.SERVER, 10**6))
+            await until(lambda: not world.lines)
 
 
 class TestTell:

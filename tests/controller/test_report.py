@@ -11,7 +11,7 @@ from lorikeet.api.loraadapter import LoRAAdapterStatus, State
 from lorikeet.api.modelserver import ModelServerStatus
 from lorikeet.controller.carry_out import Done
 from lorikeet.controller.layout import lay_out
-from lorikeet.controller.report import AT_ONCE, LATER, SOON, Tell, report
+from lorikeet.controller.report import AT_LEISURE, AT_ONCE, FOR_EACH, LATER, Tell, report
 from lorikeet.controller.report_adapter import adapter_status
 from lorikeet.controller.report_server import server_status
 from lorikeet.controller.seen import Adapter, Replica, Seen
@@ -138,7 +138,7 @@ def test_a_transition_time_moves_only_with_the_status() -> None:
 
 def tell_of(before: LoRAAdapterStatus, *replicas: Replica) -> Tell:
     adapter = b.adapter(told=before)
-    return tells(b.seen([adapter], replicas))[0]
+    return next(tell for tell in tells(b.seen([adapter], replicas)) if tell.ref == adapter.ref)
 
 
 @pytest.mark.parametrize(
@@ -147,19 +147,36 @@ def tell_of(before: LoRAAdapterStatus, *replicas: Replica) -> Tell:
         ([], [b.replica("a", b.entry())], AT_ONCE),
         ([b.replica("a", b.entry())], [b.replica("a")], AT_ONCE),
         ([b.replica("a")], [b.replica("a", b.entry(state=State.FETCHING))], LATER),
+        ([b.replica("a"), b.replica("b")], [b.replica("a", b.entry()), b.replica("b")], AT_ONCE),
+        ([b.replica("a", b.entry()), b.replica("b")], [b.replica("a"), b.replica("b")], AT_ONCE),
         (
             [b.replica("a", b.entry()), b.replica("b"), b.replica("c")],
             [b.replica("a", b.entry()), b.replica("b", b.entry()), b.replica("c")],
-            SOON,
+            LATER,
+        ),
+        (
+            [b.replica("a", b.entry()), b.replica("b", b.entry())],
+            [b.replica("a", b.entry()), b.replica("b", b.entry(), ready=False)],
+            AT_LEISURE,
         ),
     ],
-    ids=["first replica", "lost", "progress", "one more replica"],
+    ids=["the only replica", "lost", "progress", "first replica", "lost on one", "one more replica", "out of service"],
 )
 def test_what_routes_is_told_at_once_and_progress_later(
     before: list[Replica], after: list[Replica], delay: float
 ) -> None:
     first = status_of(b.adapter(), b.seen([b.adapter()], before))
     assert tell_of(first, *after).delay == delay
+
+
+def test_the_progress_of_many_waits_until_most_of_them_are_ready() -> None:
+    before = status_of(b.adapter(), b.seen([b.adapter()], [b.replica("a")]))
+    many = [b.adapter(f"a{number}", told=before) for number in range(100)]
+    staged = [b.entry(adapter.ref.name, state=State.FETCHING) for adapter in many[1:]]
+    found = tells(b.seen(many, [b.replica("a", b.entry("a0"), *staged)]))
+    delays = {tell.ref.name: tell.delay for tell in found}
+    assert delays["a0"] == AT_ONCE
+    assert {delays[adapter.ref.name] for adapter in many[1:]} == {FOR_EACH * 99}
 
 
 def test_a_new_failure_is_worth_an_event_and_the_same_again_is_not() -> None:

@@ -17,7 +17,7 @@ from lorikeet.agent.plan import Policy, decide, minds_requests
 from lorikeet.agent.pulse import Rhythm
 from lorikeet.agent.report import report, settled
 from lorikeet.agent.seen import Key, Seen
-from lorikeet.agent.sight import Sight
+from lorikeet.agent.sight import Glimpse, Sight
 from lorikeet.agent.stock import Stock
 from lorikeet.api.wire import AdapterState, AgentState, Wanted
 from lorikeet.backoff import ELSEWHERE, Backoff
@@ -38,8 +38,8 @@ class Pace:
     """What fails for ever asks its source six times an hour at most."""
     deadlines: Deadlines = field(default_factory=Deadlines)
     rhythm: Rhythm = field(default_factory=Rhythm)
-    idle: float = 1.0
-    """Between looks when nothing happens."""
+    idle: float = 0.4
+    """Between looks when nothing happens: a new life of the engine is found by then."""
     busy: float = 0.25
     """Between looks when the engine is away or something is on its way out."""
     note: float = 60.0
@@ -83,6 +83,7 @@ class Keeper:
         self._began = clock()
         self._writing = asyncio.Lock()
         self._wake = asyncio.Event()
+        self._glimpse: Glimpse | None = None
         self._looked_at, self._untold = clock(), False
         self._told_at, self._telling_took = float("-inf"), 0.0
         self._minds_requests = self._loading = False
@@ -123,15 +124,24 @@ class Keeper:
                     await self._pass()
                 except Exception:  # whatever it is, the next pass may go well, and the engine must not be left alone
                     log.exception("a pass broke")
+                    self._glimpse = None
                 await self._pause()
         finally:
             await self.hands.stop()
 
     async def _pass(self) -> None:
+        woken = self._wake.is_set()
         self._wake.clear()
         if await self._sight.look(self._minds_requests, self._loading):
             self._memory.new_boot()
         await self._note()
+        glimpse = self._sight.glimpse
+        if woken or glimpse != self._glimpse or self._hurried or self._rest <= 0.0:
+            self._think()
+            self._glimpse = glimpse
+
+    def _think(self) -> None:
+        """Decide, begin what was decided, and tell. With thousands of adapters not for nothing."""
         self._looked_at = self._clock()
         seen, policy = self._seen(), self._pace.policy
         actions = decide(seen, policy)
@@ -174,10 +184,18 @@ class Keeper:
         except OSError as error:
             log.warning("the agent's volumes: %s", error)
 
+    @property
+    def _hurried(self) -> bool:
+        """Whether the engine is away, or something hangs on what it says next."""
+        return self._sight.listed is None or self._sight.stale or self._minds_requests
+
+    @property
+    def _rest(self) -> float:
+        """Seconds until the next appointment."""
+        return min((at - self._clock() for at in self._appointments()), default=float("inf"))
+
     async def _pause(self) -> None:
-        hurry = self._sight.listed is None or self._sight.stale or self._minds_requests
-        wait = self._pace.busy if hurry else self._pace.idle
-        wait = min([wait, *(at - self._clock() for at in self._appointments())])
+        wait = min(self._pace.busy if self._hurried else self._pace.idle, self._rest)
         try:
             async with asyncio.timeout(max(0.005, wait)):
                 await self._wake.wait()
@@ -191,6 +209,7 @@ class Keeper:
         times += [balk.retry_at for balk in memory.balks.values()]
         times += [since + self._pace.policy.linger for since in memory.draining.values()]
         times += [call.since + self._pace.policy.patience for call in self.hands.calling.values()]
+        times += [self._began + self._pace.operator] if not memory.told else []
         yield from (at for at in times if at > looked_at)
         if self._untold:
             yield self._tell_at

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from lorikeet.agent.heat import SAMPLE
 from lorikeet.agent.pulse import Pulse, Rhythm
@@ -21,6 +21,17 @@ LIST_SHARE = 5.0
 AMONG_LOADS = 0.5
 """Seconds between looks at the list while one load follows the other."""
 log = logging.getLogger(__name__)
+
+
+class Glimpse(NamedTuple):
+    """What there was to see at one look. Another list counts as news, whatever is in it."""
+
+    state: str
+    boot: str
+    listed_at: float
+    unchecked: frozenset[str]
+    busy: frozenset[str] | None
+    hung: bool
 
 
 class Sight:
@@ -58,6 +69,12 @@ class Sight:
     def stale(self) -> bool:
         """Whether the list may be old news: look again soon."""
         return self._stale
+
+    @property
+    def glimpse(self) -> Glimpse:
+        """All that is seen now."""
+        listed_at = self._listed_at if self.listed is not None else float("-inf")
+        return Glimpse(self.state, self.boot, listed_at, self.unchecked, self.busy, self.hung)
 
     def called(self, name: str | None) -> None:
         """A load or unload has ended: the list is old news, above all about `name`, unless the engine said no."""

@@ -181,5 +181,5 @@ class LoRAAdapterStatus(Shape):
     ready_replicas: Annotated[int, Field(description="Replicas that serve it.", ge=0)] = 0
     replicas: Annotated[
         tuple[ReplicaState, ...],
-        Field(description="Each version on each replica.", json_schema_extra=list_map("pod", "digest")),
+        Field(description="Each version on each replica."),
     ] = ()

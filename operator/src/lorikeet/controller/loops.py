@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 GATHER = 0.01
 """Seconds a woken loop waits for what comes together: a burst of changes is one pass."""
 SHARE, LONGEST = 2.0, 1.0
-"""A pass over hundreds of adapters takes a while: the next one waits that many times as long, up to so many seconds, so
-that a burst of news is a few passes and not one for each."""
+"""To think about hundreds of adapters takes a while: the next pass waits that many times as long, up to so many
+seconds, so that a burst of news is a few passes and not one for each."""
 BACKOFF = Backoff(cap=30.0)
 LAPSED = 1.0
 """Seconds until a pass that may not write is tried again: a renewal that comes late makes us the leader again, and
@@ -83,12 +83,12 @@ class Loops:
             await self._world.lines.pop(ref).close()
 
     async def _passes(self, ref: Ref, poke: asyncio.Event) -> None:
-        tries, due, clock = Tries(BACKOFF), None, self._world.clock
-        began = ended = clock()
+        tries, due, clock, lines = Tries(BACKOFF), None, self._world.clock, self._world.lines[ref]
+        ended = clock()
         while True:
             await _woken(poke, due)
-            await asyncio.sleep(max(GATHER, ended + min(SHARE * (ended - began), LONGEST) - clock()))
-            began = clock()
+            await asyncio.sleep(max(GATHER, ended + min(SHARE * lines.thought, LONGEST) - clock()))
+            lines.thought = 0.0
             poke.clear()
             self._poked_at.pop(ref, None)
             if not self._world.index.knows(ref):

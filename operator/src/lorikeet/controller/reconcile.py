@@ -19,16 +19,16 @@ log = logging.getLogger(__name__)
 
 async def reconcile(ref: Ref, world: World) -> float | None:
     """Bring server `ref` nearer to what its objects ask. Returns seconds until the next pass is due; None at rest."""
-    async with world.turn():
+    lines = world.lines[ref]
+    async with world.turn(lines):
         seen = observe(ref, world)
         layout = lay_out(seen)
         plan = decide(seen, layout, world.installation)
     done = await carry_out(ref, plan, world)
     await tell_left(ref, leftovers(seen), world)
-    async with world.turn():
+    async with world.turn(lines):
         tells = report(seen, layout, done, world.now())
     due = await tell(ref, tells, world)
-    lines = world.lines[ref]
     if done.applied and not done.failed:
         return 0.0
     dues = (due, lines.lingering.due(), lines.again(bool(done.failed)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lorikeet.api.conditions import Condition, Kind
 from lorikeet.api.loraadapter import LoRAAdapterStatus, State
@@ -17,9 +17,12 @@ from lorikeet.controller.report_server import server_status
 from lorikeet.controller.seen import Adapter, Seen, Server
 from lorikeet.kube.resource import LORAADAPTERS, MODELSERVERS, Resource
 
-AT_ONCE, SOON, LATER = 0.0, 0.1, 1.0
-"""Seconds a changed status may wait for company: what routes does not wait, a further replica waits for the next one,
-progress waits longest, so that a burst of steps is one write."""
+AT_ONCE, LATER, AT_LEISURE = 0.0, 1.0, 3.0
+"""Seconds a changed status may wait for company: what routes does not wait, a further replica and progress do, so that
+a burst of steps is one write. Longest waits how many replicas serve, where only their being in service has changed:
+gateways hear that of the server, once for all adapters."""
+FOR_EACH = 0.05
+"""Seconds that each of many whose progress is to be told adds to that wait: most of them are Ready by then."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,11 @@ class Tell:
 
 def report(seen: Seen, layout: Layout, done: Done, now: str) -> tuple[Tell, ...]:
     """Everything to be told after a pass."""
-    return tuple(_tells(seen, layout, done, now)) if seen.complete else ()
+    if not seen.complete:
+        return ()
+    tells = tuple(_tells(seen, layout, done, now))
+    wait = max(LATER, FOR_EACH * sum(each.delay == LATER for each in tells))
+    return tuple(replace(each, delay=wait) if each.delay == LATER else each for each in tells)
 
 
 def _tells(seen: Seen, layout: Layout, done: Done, now: str) -> Iterator[Tell]:
@@ -82,9 +89,9 @@ def is_true(conditions: Iterable[Condition], kind: Kind) -> bool:
 def _adapter_delay(before: LoRAAdapterStatus, after: LoRAAdapterStatus) -> float:
     rows, more = _rows(before), _rows(after)
     flipped = (before.engine_name, before.names) != (after.engine_name, after.names) and (rows or more)
-    if flipped or rows - more or _ready(before.conditions) != _ready(after.conditions):
+    if flipped or rows - more or (more and not rows) or _ready(before.conditions) != _ready(after.conditions):
         return AT_ONCE
-    return SOON if more - rows else LATER
+    return AT_LEISURE if before.replicas == after.replicas and before.ready_replicas != after.ready_replicas else LATER
 
 
 def _server_delay(before: ModelServerStatus, after: ModelServerStatus) -> float:

@@ -52,6 +52,8 @@ class Lines:
         """Objects whose status is to be told, and since when."""
         self.read: dict[str, tuple[Body, Adapter | None]] = {}
         """By adapter: its object as of the last pass, and what was read of it; None where it cannot be read."""
+        self.thought = 0.0
+        """Seconds that the last pass thought; what it waited for the API server is not among them."""
         self._tries = Tries(BACKOFF)
 
     def again(self, failed: bool) -> float | None:
@@ -104,14 +106,16 @@ class World:
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def turn(self, lines: Lines) -> AsyncIterator[None]:
         """One server is thought about at a time, and whatever else is to be done gets its turn in between.
 
         However many servers there is news of: the lease is renewed after a few thoughts, and not after all of them.
         """
         async with self._turn:
             await asyncio.sleep(0)
+            began = self.clock()
             yield
+            lines.thought += self.clock() - began
 
     def may_write(self) -> int:
         """The lease's epoch; raises NotLeader when we may not write."""
