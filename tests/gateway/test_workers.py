@@ -111,9 +111,9 @@ async def test_a_gateway_without_a_worker_that_is_ready_is_not_ready(
 
 
 def test_a_worker_has_its_part_of_what_the_gateway_may_use() -> None:
-    told = environment_of(Settings(Path("/x"), workers=4, gateways=3), 2, Path("/s"))
+    told = environment_of(Settings(Path("/x"), workers=4, gateways=3), 2, Path("/s"), Path("/t"))
     named = ("LORIKEET_WORKERS", "LORIKEET_WORKER", "LORIKEET_PART", "LORIKEET_GATEWAYS", "LORIKEET_ADMIN_SOCKET")
-    assert [told[name] for name in named] == ["1", "2", "4", "12", "/s"]
+    assert [told[name] for name in (*named, "LORIKEET_TALLY")] == ["1", "2", "4", "12", "/s", "/t"]
 
 
 def test_metrics_of_workers_are_added_up_but_for_what_each_knows_alike() -> None:

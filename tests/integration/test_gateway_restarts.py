@@ -61,11 +61,11 @@ async def test_a_worker_that_is_killed_is_replaced_and_no_request_fails(
     key = await keys(api, namespace, "create", "--tenant", "team")
     gateway = GatewayProcess(api.kubeconfig, tmp_path / "a", namespace, WORKERS="2", **LOCKED)
     with running(gateway):
-        await until(partial(listeners, gateway, 2))
+        await until(partial(gateway.listening, 2))
         async with service([gateway]) as front, chatting(front, key, "sql", RATE) as chat:
             for number in range(3):
                 os.kill(gateway.workers[0], signal.SIGKILL)
-                await until(partial(listeners, gateway, 3 + number))
+                await until(partial(gateway.listening, 3 + number))
                 so_far = chat.outcomes["right"]
                 await until(lambda: chat.outcomes["right"] > so_far + 20)  # noqa: B023
             assert front.ready(gateway)
@@ -132,11 +132,6 @@ async def test_without_the_api_server_gateways_answer_restart_and_afterwards_kno
         assert set(chat.outcomes) == {"right"}, chat.outcomes
         assert seconds <= 30, "of the promise"
         print(f"{chat.outcomes['right']} requests; all was known {seconds:.1f} s after the outage")
-
-
-def listeners(gateway: GatewayProcess, number: int) -> bool:
-    """Whether so many workers, those that were killed too, have begun to listen."""
-    return gateway.log.read_text().count("serving on port") == number
 
 
 def kept(gateway: GatewayProcess, *words: str) -> bool:

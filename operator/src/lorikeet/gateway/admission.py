@@ -17,6 +17,7 @@ from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.openai import ApiError
 from lorikeet.gateway.pick import PROMPT_UNIT, Picker
 from lorikeet.gateway.quota import Quota
+from lorikeet.gateway.tally import Tally
 
 CALLERS = 10_000
 """Whose quotas are found at once."""
@@ -58,8 +59,10 @@ class Pass:
 class Admission:
     """Quotas by key and by tenant; queues by server."""
 
-    def __init__(self, picker: Picker, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
-        self._picker, self._limits, self._loop = picker, limits, loop
+    def __init__(
+        self, picker: Picker, limits: Limits, loop: asyncio.AbstractEventLoop, tally: Tally | None = None
+    ) -> None:
+        self._picker, self._limits, self._loop, self._tally = picker, limits, loop, tally
         self._quotas: dict[tuple[str, str], Quota] = {}
         self._found: dict[Caller, list[Quota]] = {}
         self._lines: defaultdict[Ref, Lines] = defaultdict(Lines)
@@ -170,7 +173,8 @@ class Admission:
             if limits.bounded:
                 quota = self._quotas.get((kind, name))
                 if quota is None or quota.limits != limits:
-                    quota = self._quotas[kind, name] = Quota(limits, self._loop.time())
+                    row = self._tally.row(f"{kind} {name}") if self._tally is not None else None
+                    quota = self._quotas[kind, name] = Quota(limits, self._loop.time(), row)
                 found.append(quota)
         return found
 

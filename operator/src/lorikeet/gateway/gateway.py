@@ -26,6 +26,7 @@ from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.models import Models
 from lorikeet.gateway.outliers import Outliers
 from lorikeet.gateway.pick import Picker
+from lorikeet.gateway.tally import Tally
 from lorikeet.gateway.trace import Traces
 from lorikeet.gateway.warmup import Warmup
 from lorikeet.gateway.wire.pool import Pool
@@ -54,6 +55,7 @@ class Gateway:
         keys: Keys | None = None,
         access_log: AccessLog | None = None,
         traces: Traces | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self.counters = Counters()
         self._pool = Pool(limits, loop)
@@ -64,7 +66,7 @@ class Gateway:
         self._restored = False
         self.cold = Cold(catalog, limits, loop)
         self.warmup = Warmup(catalog, forwarder)
-        self.admission = Admission(picker, limits, loop)
+        self.admission = Admission(picker, limits, loop, tally)
         catalog.listeners.append(self.admission.call_all)
         self.answers = Answers(
             catalog,

@@ -26,6 +26,7 @@ from lorikeet.gateway.machine import keep_memory, take_descriptors
 from lorikeet.gateway.rows import AdapterRow, ServerRow
 from lorikeet.gateway.settings import Settings
 from lorikeet.gateway.snapshot import Snapshot
+from lorikeet.gateway.tally import Tally
 from lorikeet.gateway.tls import Certificate
 from lorikeet.gateway.trace import make_traces
 from lorikeet.gateway.workers import supervise
@@ -73,7 +74,8 @@ async def run(settings: Settings, root_key: bytes, kubeconfig: Path | None = Non
         traces = make_traces(os.environ, loop.time)
     except ValueError as error:
         sys.exit(f"lorikeet-gateway: {error}")
-    gateway = Gateway(catalog, root_key, limits, loop, keys, AccessLog(settings.access_log), traces)
+    tally = Tally(settings.tally, settings.worker, settings.part) if settings.tally is not None else None
+    gateway = Gateway(catalog, root_key, limits, loop, keys, AccessLog(settings.access_log), traces, tally)
     async with await Kube.connect(kubeconfig) as kube, asyncio.TaskGroup() as group:
         key_feeds = [] if settings.open else make_key_feeds(kube, keys, settings)
         every: list[Feed | KeyFeed] = [*make_feeds(kube, catalog, settings.namespaces), *key_feeds]

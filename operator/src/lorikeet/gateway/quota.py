@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lorikeet.api.apikeys import KeyLimits
+from lorikeet.gateway.tally import Row
 
 MINUTE = 60.0
 
@@ -46,11 +47,13 @@ class Bucket:
 
 
 class Quota:
-    """One holder's buckets. Each limit that is absent is none."""
+    """One holder's buckets. Each limit that is absent is none. `row`: what other processes take of the same."""
 
-    def __init__(self, limits: KeyLimits, now: float) -> None:
+    def __init__(self, limits: KeyLimits, now: float, row: Row | None = None) -> None:
         self.limits = limits
         self.running = 0
+        self._row, self._elsewhere = row, 0.0
+        self._heard = row.others() if row is not None else (0.0, 0.0, 0.0)
         self._most = limits.concurrency
         rate, tokens = limits.requests_per_second, limits.tokens_per_minute
         # A second's worth at once, and never less than one request.
@@ -59,7 +62,9 @@ class Quota:
 
     def wait(self, now: float) -> tuple[float, str]:
         """Seconds until one more request may come, and which limit says so; 0: now."""
-        if self._most and self.running >= self._most:
+        if self._row is not None:
+            self._hear(self._row)
+        if self._most and self.running + self._elsewhere >= self._most:
             return 1.0, "requests at once"
         wait, why = 0.0, ""
         if self.requests is not None and self.requests.refill(now) < 1.0:
@@ -71,6 +76,8 @@ class Quota:
     def start(self, tokens: float) -> None:
         """One more request, whose prompt may have so many tokens."""
         self.running += 1
+        if self._row is not None:
+            self._row.add(1.0, tokens, 1.0)
         if self.requests is not None:
             self.requests.take(1.0)
         if self.tokens is not None:
@@ -78,12 +85,25 @@ class Quota:
 
     def spend(self, tokens: float) -> None:
         """So many more tokens."""
+        if self._row is not None:
+            self._row.add(0.0, tokens, 0.0)
         if self.tokens is not None:
             self.tokens.take(tokens)
 
     def end(self) -> None:
         """One request less."""
         self.running -= 1
+        if self._row is not None:
+            self._row.add(0.0, 0.0, -1.0)
+
+    def _hear(self, row: Row) -> None:
+        """What others took since we last heard is taken from our buckets too."""
+        before, self._heard = self._heard, row.others()
+        if self.requests is not None:
+            self.requests.take(self._heard[0] - before[0])
+        if self.tokens is not None:
+            self.tokens.take(self._heard[1] - before[1])
+        self._elsewhere = self._heard[2]
 
 
 def headers(quotas: list[Quota]) -> bytes:

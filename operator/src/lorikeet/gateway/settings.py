@@ -47,6 +47,8 @@ class Settings:
     """LORIKEET_WORKER: which of them this is; the first one keeps the table on disk."""
     part: int = 1
     """LORIKEET_PART: workers that share this gateway's memory and clients."""
+    tally: Path | None = None
+    """LORIKEET_TALLY: the file in which workers count together what quotas bound."""
     admin_socket: Path | None = None
     """LORIKEET_ADMIN_SOCKET: where a worker's admin listens in place of the port."""
     gateways: int = 1
@@ -84,6 +86,7 @@ class Settings:
             workers=_workers(environment),
             part=max(int(_number(environment, "LORIKEET_PART", cls.part)), 1),
             worker=int(_number(environment, "LORIKEET_WORKER", 0)),
+            tally=Path(file) if (file := environment.get("LORIKEET_TALLY")) else None,
             admin_socket=Path(socket) if (socket := environment.get("LORIKEET_ADMIN_SOCKET")) else None,
             gateways=max(int(_number(environment, "LORIKEET_GATEWAYS", cls.gateways)), 1),
             key_secrets=secrets,

@@ -1,6 +1,6 @@
 """Several processes as one gateway: each listens on the same port (SO_REUSEPORT), one looks after them.
 
-clients ──► port ──► worker 0, worker 1, …      each a whole gateway, with its own table, pool and quotas
+clients ──► port ──► worker 0, worker 1, …      each a whole gateway, with its own table and pool, quotas in common
 kubelet, Prometheus, scripts ──► admin port ──► the supervisor ──► each worker's admin, on a socket in a folder
 """
 
@@ -50,16 +50,17 @@ async def supervise(settings: Settings, command: Sequence[str] = COMMAND) -> Non
         loop.add_signal_handler(told, stop.set)
     with tempfile.TemporaryDirectory(prefix="lorikeet-gateway-") as folder:
         sockets = [Path(folder) / f"worker-{number}" for number in range(settings.workers)]
+        (tally := Path(folder) / "tally").touch()
         runner = web.AppRunner(admin(sockets, stop), access_log=None)
         await runner.setup()
         await web.TCPSite(runner, settings.host, settings.admin_port).start()
         async with asyncio.TaskGroup() as group:
             for number, socket in enumerate(sockets):
-                group.create_task(_keep(command, environment_of(settings, number, socket), stop))
+                group.create_task(_keep(command, environment_of(settings, number, socket, tally), stop))
         await runner.cleanup()
 
 
-def environment_of(settings: Settings, number: int, socket: Path) -> dict[str, str]:
+def environment_of(settings: Settings, number: int, socket: Path, tally: Path) -> dict[str, str]:
     """What worker `number` is told: it has its part of what the gateway may use."""
     told = {
         "LORIKEET_WORKERS": "1",
@@ -67,6 +68,7 @@ def environment_of(settings: Settings, number: int, socket: Path) -> dict[str, s
         "LORIKEET_PART": str(settings.workers),
         "LORIKEET_GATEWAYS": str(settings.gateways * settings.workers),
         "LORIKEET_ADMIN_SOCKET": str(socket),
+        "LORIKEET_TALLY": str(tally),
     }
     return {**os.environ, **told}
 

@@ -63,7 +63,7 @@ def _vllm_router(cache: Path) -> Peer:
 
 
 def _litellm(cache: Path) -> Peer:
-    program = _installed(cache, "litellm", "litellm[proxy]==1.109.1")
+    program = _installed(cache, "litellm", "litellm[proxy]==1.106.2")
 
     def command(folder: Path, port: int, engine: int) -> list[str]:
         config = folder / "litellm.yaml"

@@ -70,6 +70,10 @@ class GatewayProcess:
         """The processes that it looks after."""
         return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
 
+    def listening(self, workers: int) -> bool:
+        """Whether so many workers, those that were killed too, have begun to listen."""
+        return self.log.read_text().count("serving on port") == workers
+
     @property
     def most_memory(self) -> int:
         """Bytes that were resident at most, in this life."""
