@@ -83,6 +83,8 @@ class Rollout:
         One at a time, and none while a home has nothing to answer with: that is the one whose turn it was, or one in
         trouble. A version that failed for good somewhere is brought to no further replica.
         """
+        if not crowded:
+            return None, False
         if any(self._is_empty(home) or failed_for_good(wanted_entry(self.adapter, home)) for home in self.homes):
             return None, False
         ready = [home.pod for home in self.homes if home.pod in crowded and is_here(wanted_entry(self.adapter, home))]
