@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+LATE, SECOND_CHANCE = 0.5, 0.1
+"""Seconds. Where the loop comes so late to a timer, it stood still itself (a throttled or paused machine): what came
+meanwhile, a connection say, takes a few of its turns to arrive."""
 
 
 class Deadline:
@@ -40,8 +45,23 @@ class Deadline:
         self._timer = None
         if self._at is None:
             return
-        if self._at > self._loop.time():
+        now = self._loop.time()
+        if now - self._at > LATE:
+            self._at = now + SECOND_CHANCE
+        if self._at > now:
             self._arm(self._at)
             return
         self._at = None
         self._expired()
+
+
+@asynccontextmanager
+async def within(loop: asyncio.AbstractEventLoop, seconds: float) -> AsyncIterator[None]:
+    """The block ends within `seconds`, or raises TimeoutError."""
+    async with asyncio.timeout(None) as limit:
+        deadline = Deadline(loop, lambda: limit.reschedule(loop.time()))
+        deadline.set(seconds)
+        try:
+            yield
+        finally:
+            deadline.close()

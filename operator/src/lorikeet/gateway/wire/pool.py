@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 
 from lorikeet.gateway.limits import Limits
+from lorikeet.gateway.wire.deadline import within
 from lorikeet.gateway.wire.upstream import Unconnected, Upstream
 
 
@@ -39,7 +40,7 @@ class Pool:
     async def _connect(self, address: str) -> Upstream:
         host, _, port = address.rpartition(":")
         try:
-            async with asyncio.timeout(self._limits.connect_seconds):
+            async with within(self._loop, self._limits.connect_seconds):
                 _, upstream = await self._loop.create_connection(
                     lambda: Upstream(address, self._limits, self._loop, self._forget), host.strip("[]"), int(port)
                 )
