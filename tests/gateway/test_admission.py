@@ -149,6 +149,25 @@ async def test_a_flood_of_one_tenant_makes_another_wait_for_one_turn_only(
         assert stack.gateway.admission.waiting == 0
 
 
+async def test_who_asks_for_several_answers_at_once_has_as_many_turns_less(
+    stack_with: Any, objects: Any, make_engine: Any
+) -> None:
+    engine = await make_engine(turns := Turns())
+    async with narrow(stack_with, objects, engine) as stack:
+        admit(stack, caller("first"), caller("many"), caller("single"))
+        asking = [asyncio.create_task(ask(stack, "first", user="first"))]
+        await until(lambda: engine.heard)
+        for number, name in enumerate(("many", "single")):
+            asking += [
+                asyncio.create_task(ask(stack, name, user=name, n=16 if name == "many" else 1)) for _ in range(16)
+            ]
+            await until(lambda: stack.gateway.admission.waiting == 16 * (number + 1))  # noqa: B023
+        turns.go(33)
+        assert {answer.status for answer in await asyncio.gather(*asking)} == {200}
+        before = turns.served[: turns.served.index("many", turns.served.index("many") + 2)]
+        assert before.count("single") >= 14, turns.served
+
+
 async def test_never_more_than_the_replicas_batch_is_asked_at_once(
     stack_with: Any, objects: Any, make_engine: Any
 ) -> None:

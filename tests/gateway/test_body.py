@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorikeet.gateway.body import LONG, QUOTES, REFUSED, parse
+from lorikeet.gateway.body import LONG, QUOTES, REFUSED, WHOLE_BATCH, parse
 from lorikeet.gateway.openai import ApiError
 
 ENGINE = b'"sql@1"'
@@ -139,6 +139,28 @@ def test_long_prompts_are_told_apart_by_their_beginning() -> None:
     assert prefix(prompt=long) == prefix(prompt=long + "z") != prefix(prompt=other)
     assert prefix(prompt="short") == 0
     assert prefix(prompt=[1] * 5000) == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "sequences"),
+    [
+        ({}, 1),
+        ({"n": 3}, 3),
+        ({"n": True}, 1),
+        ({"n": -2}, 1),
+        ({"n": "x"}, 1),
+        ({"n": 10**9}, WHOLE_BATCH),
+        ({"prompt": "one"}, 1),
+        ({"prompt": []}, 1),
+        ({"prompt": [1, 2, 3]}, 1),
+        ({"prompt": ["one", "two"], "n": 2}, 4),
+        ({"prompt": [[1, 2], [3]]}, 2),
+        ({"input": ["one"] * 1000}, WHOLE_BATCH),
+        ({"input": [{"role": "user", "content": "one"}, {"role": "user", "content": "two"}]}, 1),
+    ],
+)
+def test_each_answer_to_each_prompt_is_one_that_the_engine_works_at(fields: dict[str, object], sequences: int) -> None:
+    assert parse(json.dumps({"model": "a", **fields}).encode()).sequences == sequences
 
 
 def test_functions_are_the_clients_to_call() -> None:

@@ -73,6 +73,15 @@ def test_a_replica_that_has_it_on_the_gpu_is_preferred_until_it_has_more_to_do()
             assert picker.pick([a, b]) is a
 
 
+def test_several_answers_are_as_much_work_as_several_requests() -> None:
+    picker = Picker(Clock())
+    a, b = targets(2)
+    with picker.in_flight(a, sequences=3), picker.in_flight(b), picker.in_flight(b):
+        assert (picker.places(a.address), picker.places(b.address)) == (3, 2)
+        assert picker.pick([a, b]) is b
+    assert (picker.places(a.address), picker.places(b.address)) == (0, 0)
+
+
 def test_slots_go_to_what_was_used_last_and_what_was_never_used_has_not_left_memory_since_it_came() -> None:
     residency = Residency()
     one = [targets(1, f"m{n}@1")[0] for n in range(6)]

@@ -32,6 +32,7 @@ class Pass:
     caller: Caller
     size: int
     quotas: list[Quota]
+    sequences: int = 1
     queued: float = 0.0  # seconds
     _guess: float = 0.0
     _settled: bool = False
@@ -73,14 +74,14 @@ class Admission:
         """How many requests wait for a place."""
         return sum(len(lines) for lines in self._lines.values())
 
-    def enter(self, caller: Caller, quotas: list[Quota], size: int) -> Pass:
-        """Let in a request with a body of `size` bytes. Raises ApiError (429)."""
+    def enter(self, caller: Caller, quotas: list[Quota], size: int, sequences: int = 1) -> Pass:
+        """Let in a request for so many answers, with a body of `size` bytes. Raises ApiError (429)."""
         now = self._loop.time()
         for quota in quotas:
             seconds, limit = quota.wait(now)
             if seconds > 0:
                 raise too_many(f"the limit of {limit} is reached", seconds)
-        return Pass(caller, size, quotas)
+        return Pass(caller, size, quotas, sequences)
 
     def free(self, route: Route) -> bool:
         """Whether one of the route's replicas has a place, and nobody waits for it. If not, `wait` for one's turn."""
@@ -116,7 +117,7 @@ class Admission:
         lines, tenant = self._lines[server], admitted.caller.tenant
         if lines.length(tenant) >= self._limits.queue_length:
             raise too_many("as many requests wait as may wait", self._limits.queue_seconds / 2)
-        work = 1 + admitted.size / PROMPT_UNIT
+        work = admitted.sequences + admitted.size / PROMPT_UNIT
         waiter = Waiter(work, lambda: self._may_go(meant, server), self._loop.create_future())
         lines.join(tenant, waiter)
         patience = self._loop.call_later(self._limits.queue_seconds, waiter.tell, False)
@@ -146,7 +147,7 @@ class Admission:
         """Whether one of the replicas has room, not counting the places of who were called."""
         called = self._called.get(server, 0)
         for target in route.targets:
-            free = self.room(target.seqs) - self._picker.requests(target.address)
+            free = self.room(target.seqs) - self._picker.places(target.address)
             called -= max(free, 0)
             if called < 0:
                 return True

@@ -103,7 +103,7 @@ class Answers:
     async def _infer(self, caller: Caller, ask: Ask, reply: Reply) -> None:
         quotas = self.admission.quotas(caller)
         try:
-            admission = self.admission.enter(caller, quotas, len(ask.body.body))
+            admission = self.admission.enter(caller, quotas, len(ask.body.body), ask.body.sequences)
         finally:  # also told to who is refused
             reply.also = headers(quotas) if quotas else b""
         with admission as admitted:

@@ -47,6 +47,9 @@ LONG = 4096
 BEGINNING = 2048
 """Characters of a prompt that tell it from others."""
 
+WHOLE_BATCH = 256
+"""More answers than these to one request are as many: no replica works at more at once."""
+
 QUOTES = 64
 """Few."""
 
@@ -68,6 +71,8 @@ class Asked:
     """`lora_name`, which some clients send beside the base model's name."""
     prefix: int = 0
     """A long prompt's beginning, hashed; 0: too short to matter."""
+    sequences: int = 1
+    """Answers that the engine works at beside each other for this one request."""
 
     @property
     def written(self) -> bytes:
@@ -99,7 +104,8 @@ def parse(body: bytes) -> Asked:
     _check_media("input", fields.get("input"))
     _check_tools(fields.get("tools"))
     start, end = _model_span(body)
-    return Asked(model, body, start, end, _lora(fields), _prefix(fields) if len(body) >= LONG else 0)
+    prefix = _prefix(fields) if len(body) >= LONG else 0
+    return Asked(model, body, start, end, _lora(fields), prefix, _sequences(fields))
 
 
 def _lora(fields: dict[str, Any]) -> str | None:
@@ -159,6 +165,15 @@ def _prefix(fields: dict[str, Any]) -> int:
             texts.append(text)
             size += len(text)
     return hash("\0".join(text[:BEGINNING] for text in texts)[:BEGINNING]) if texts else 0
+
+
+def _sequences(fields: dict[str, Any]) -> int:
+    """`n` for each prompt. A list of numbers is one, in tokens; what is no number of answers the engine refuses."""
+    n, prompts = fields.get("n"), fields.get("prompt") or fields.get("input")
+    each = n if type(n) is int and n > 0 else 1
+    if isinstance(prompts, list) and isinstance(prompts[0], str | list):
+        each *= len(prompts)
+    return min(each, WHOLE_BATCH)
 
 
 def _is_data(url: object) -> bool:

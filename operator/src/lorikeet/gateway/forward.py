@@ -93,7 +93,7 @@ class Forwarder:
             tried.append(target)
             body = asked.of(target.name, ask.salt)  # replicas may have different versions
             try:
-                with self.picker.in_flight(target, len(asked.body), asked.prefix):
+                with self.picker.in_flight(target, len(asked.body), asked.prefix, asked.sequences):
                     message = [self._head(ask, len(body), target), body]
                     await self._through(target, message, ask.words(target.name, asked.written), reply, meter)
             except Passed as passed:

@@ -38,7 +38,7 @@ class Picker:
         self.outliers = outliers or Outliers(clock)
         self._residency, self._affinity = Residency(), Affinity()
         self._work: defaultdict[str, float] = defaultdict(float)
-        self._requests: defaultdict[str, int] = defaultdict(int)
+        self._sequences: defaultdict[str, int] = defaultdict(int)
         self._doubts: dict[Target, float] = {}
 
     def pick(
@@ -66,29 +66,29 @@ class Picker:
         self._doubts = {other: until for other, until in self._doubts.items() if until > now}
         self._doubts[target] = now + DOUBT_SECONDS
 
-    def requests(self, address: str) -> int:
-        """How many of ours are at `address`."""
-        return self._requests.get(address, 0)
+    def places(self, address: str) -> int:
+        """How many places of the batch at `address` ours have: one for each answer."""
+        return self._sequences.get(address, 0)
 
-    def in_flight(self, target: Target, size: int = 0, prefix: int = 0) -> InFlight:
-        """One request at `target`, for as long as the block lasts."""
-        return InFlight(self, target, 1 + size / PROMPT_UNIT, prefix)
+    def in_flight(self, target: Target, size: int = 0, prefix: int = 0, sequences: int = 1) -> InFlight:
+        """One request at `target`, for so many answers, for as long as the block lasts."""
+        return InFlight(self, target, sequences + size / PROMPT_UNIT, prefix, sequences)
 
-    def begin(self, target: Target, work: float, prefix: int) -> None:
+    def begin(self, target: Target, work: float, prefix: int, sequences: int) -> None:
         """One request more at `target`."""
         address = target.address
         self._residency.used(target)
         self._affinity.read(target.model, prefix, address)
         self._work[address] += work
-        self._requests[address] += 1
+        self._sequences[address] += sequences
 
-    def end(self, target: Target, work: float) -> None:
+    def end(self, target: Target, work: float, sequences: int) -> None:
         """One request less."""
         address = target.address
         self._work[address] -= work
-        self._requests[address] -= 1
-        if not self._requests[address]:
-            del self._work[address], self._requests[address]
+        self._sequences[address] -= sequences
+        if not self._sequences[address]:
+            del self._work[address], self._sequences[address]
 
     def _some(self, targets: Sequence[Target], place: str | None) -> Sequence[Target]:
         number = len(targets)
@@ -108,13 +108,14 @@ class Picker:
 class InFlight:
     """A block in which one request is at a replica."""
 
-    __slots__ = ("_picker", "_prefix", "_target", "_work")
+    __slots__ = ("_picker", "_prefix", "_sequences", "_target", "_work")
 
-    def __init__(self, picker: Picker, target: Target, work: float, prefix: int) -> None:
-        self._picker, self._target, self._work, self._prefix = picker, target, work, prefix
+    def __init__(self, picker: Picker, target: Target, work: float, prefix: int, sequences: int) -> None:
+        self._picker, self._target, self._work = picker, target, work
+        self._prefix, self._sequences = prefix, sequences
 
     def __enter__(self) -> None:
-        self._picker.begin(self._target, self._work, self._prefix)
+        self._picker.begin(self._target, self._work, self._prefix, self._sequences)
 
     def __exit__(self, *_: object) -> None:
-        self._picker.end(self._target, self._work)
+        self._picker.end(self._target, self._work, self._sequences)

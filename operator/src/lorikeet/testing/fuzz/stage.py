@@ -130,7 +130,7 @@ class Stage:
             "clients": len(gateway._server._clients),
             "room": self._limits.bodies_bytes - gateway._server.room._free,
             "waiting": gateway.admission.waiting + gateway.cold.waiting,
-            "running": gateway.answers.forwarder.picker.requests(self._address),
+            "running": gateway.answers.forwarder.picker.places(self._address),
             "tasks": sum("_handle" in str(task.get_coro()) for task in asyncio.all_tasks()),
             "connections": self.engine.open - sum(len(spare) for spare in gateway._pool._spare.values()),
         }
