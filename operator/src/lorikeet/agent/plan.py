@@ -87,11 +87,10 @@ def loads(seen: Seen, policy: Policy) -> Iterator[Load]:
 
     Among these the hottest: they are what a new life of the engine is asked for at once.
     """
-    wanted = seen.targets
-    for key in by_attempts(seen, (key for key in wanted.values() if seen.due(key))):
-        name = seen.name(key)
-        if name is not None and name not in (seen.listed or {}) and name not in seen.unchecked:
-            yield Load(key, name, seen.path(key))
+    there = {*(seen.listed or {}), *seen.unchecked}
+    missing = {key: name for name, key in seen.targets.items() if name not in there and seen.due(key)}
+    for key in by_attempts(seen, missing):
+        yield Load(key, missing[key], seen.path(key))
 
 
 def evictions(seen: Seen, policy: Policy) -> Iterator[Unload]:
