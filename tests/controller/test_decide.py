@@ -8,13 +8,14 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorikeet.api.conditions import Reason
+from lorikeet.api.conditions import Problem, Reason
 from lorikeet.api.loraadapter import LoRAAdapterStatus, PinnedSource, State
 from lorikeet.api.modelserver import Endpoint, ModelServerStatus
-from lorikeet.api.wire import AdapterState, Wanted, WantedAdapter
+from lorikeet.api.wire import AdapterState, Resolved, Wanted, WantedAdapter
 from lorikeet.controller.actions import Apply, Plan, Push, Resolve
 from lorikeet.controller.decide import decide
 from lorikeet.controller.layout import lay_out
+from lorikeet.controller.report_adapter import adapter_status
 from lorikeet.controller.rollout import answering
 from lorikeet.controller.seen import Adapter, Replica, Seen
 from lorikeet.controller.versions import loaded
@@ -118,6 +119,31 @@ def test_an_adapter_that_cannot_be_read_stays_as_it_is() -> None:
         ("newer", "2", False),
         ("sql", "1", True),
     }
+
+
+BRANCH = {"uri": "hf://acme/sql@main"}
+
+
+def test_what_replicas_have_stays_until_it_is_known_which_version_a_new_object_means() -> None:
+    """An operator died after the load and before it told anybody: its successor asks what the branch means."""
+    held = Wanted(adapters=(WantedAdapter(adapter="sql", uri=b.source_uri("sql")),))
+    here = b.replica("a", state=b.agent_state(b.entry(), wanted=held))
+    asking = b.adapter("sql", source=BRANCH)
+    away = Problem(reason=Reason.SOURCE_UNAVAILABLE, message="the hub is away")
+    for unknown in (asking, replace(asking, answer=away)):
+        assert pushed(plan([unknown], [here])) == {}
+        found = b.seen([unknown], [here])
+        status = adapter_status(unknown, found, lay_out(found), b.NOW)
+        assert (status.replicas, status.engine_name, status.ready_replicas) == ((), "", 0)
+    known = replace(asking, answer=Resolved(uri=b.source_uri("sql"), revision=b.COMMIT_1))
+    assert pushed(plan([known], [here])) == {}
+
+
+def test_what_replicas_have_goes_where_a_new_object_means_nothing_that_there_is() -> None:
+    held = Wanted(adapters=(WantedAdapter(adapter="sql", uri=b.source_uri("sql")),))
+    here = b.replica("a", state=b.agent_state(b.entry(), wanted=held))
+    gone = Problem(reason=Reason.SOURCE_NOT_FOUND, message="the hub has no acme/sql", lasting=True)
+    assert pushed(plan([replace(b.adapter("sql", source=BRANCH), answer=gone)], [here])) == {"a": set()}
 
 
 def test_an_adapter_whose_name_another_holds_is_not_loaded() -> None:

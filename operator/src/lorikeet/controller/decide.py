@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from lorikeet.api.conditions import Reason
 from lorikeet.api.loraadapter import State
-from lorikeet.api.wire import Wanted
 from lorikeet.controller.actions import Action, Apply, Plan, Push, Resolve
 from lorikeet.controller.layout import Layout
 from lorikeet.controller.podspec import Installation
@@ -52,6 +51,6 @@ def _pushes(seen: Seen, layout: Layout) -> Iterator[Action]:
     for replica in seen.replicas:
         if replica.state is None:
             continue
-        wanted = Wanted(adapters=layout.shares[replica.pod])
+        wanted = layout.wanted(replica.pod)
         if replica.state.wanted != wanted.id:
             yield Push(replica.pod, wanted)

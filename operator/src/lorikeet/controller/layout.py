@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from lorikeet.api.loraadapter import State
-from lorikeet.api.wire import WantedAdapter
+from lorikeet.api.wire import Wanted, WantedAdapter
 from lorikeet.controller.placement import Place, Wish, place, replicas_needed, slots_needed
 from lorikeet.controller.ranks import max_rank
 from lorikeet.controller.rights import names_of
@@ -38,6 +38,8 @@ class Layout:
     """How many replicas would have a slot for everybody; None where no number has, or nobody lacks one."""
     shares: Mapping[str, tuple[WantedAdapter, ...]] = field(default_factory=dict)
     """Pod → what it shall hold."""
+    untouched: Mapping[str, tuple[WantedAdapter, ...]] = field(default_factory=dict)
+    """Pod → what it has and shall keep besides, though nobody may be sent there."""
     max_rank: int = 0
     """The highest rank that engines shall be started for."""
 
@@ -48,6 +50,10 @@ class Layout:
     def replicas(self, adapter: Adapter, seen: Seen) -> tuple[Replica, ...]:
         """The replicas that shall hold `adapter`."""
         return seen.of(self.place(adapter).pods)
+
+    def wanted(self, pod: str) -> Wanted:
+        """The whole of what `pod` shall hold."""
+        return Wanted(adapters=(*self.shares[pod], *self.untouched[pod]))
 
     def loads(self, adapter: Adapter, pod: str) -> Set[str]:
         """The URIs of its versions that shall be loaded on `pod`."""
@@ -80,17 +86,20 @@ def lay_out(seen: Seen) -> Layout:
         for adapter in sorted(seen.adapters, key=lambda adapter: adapter.order)
     ]
     shared = shares(rollouts, seen.replicas, slots)
-    whole = {pod: (*share, *_untouched(seen, pod)) for pod, share in shared.items()}
-    return replace(found, shares=whole, max_rank=max_rank(seen))
+    keys: dict[str, str | None] = dict.fromkeys(seen.unread)
+    keys |= {one.ref.name: one.spec.source.credentials_key for one in seen.adapters if one.undetermined}
+    untouched = {pod: tuple(_untouched(seen, pod, keys)) for pod in shared}
+    return replace(found, shares=shared, untouched=untouched, max_rank=max_rank(seen))
 
 
-def _untouched(seen: Seen, pod: str) -> Iterator[WantedAdapter]:
-    """What the replica has of adapters that cannot be read, as it is."""
+def _untouched(seen: Seen, pod: str, keys: Mapping[str, str | None]) -> Iterator[WantedAdapter]:
+    """What the replica has, as it is, of adapters of which nobody can say what is meant: by name, their credentials."""
     [replica] = seen.of([pod])
-    for name in sorted(seen.unread):
+    for name in sorted(keys):
         for entry in replica.holds(name):
             if entry.uri and entry.state not in (State.DRAINING, State.FAILED):
-                yield WantedAdapter(adapter=name, uri=entry.uri, load=entry.state is not State.STAGED)
+                load = entry.state is not State.STAGED
+                yield WantedAdapter(adapter=name, uri=entry.uri, credentials_key=keys[name], load=load)
 
 
 def _placed(seen: Seen, slots: int) -> Layout:

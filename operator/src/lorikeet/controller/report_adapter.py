@@ -27,7 +27,7 @@ def adapter_status(adapter: Adapter, seen: Seen, layout: Layout, now: str) -> Lo
     """The whole status, from facts alone but for transition times."""
     where = layout.replicas(adapter, seen)
     version = served(adapter, seen.holding(adapter.ref.name), where) if names_of(adapter, seen) else None
-    rows = tuple(_rows(adapter, seen.holding(adapter.ref.name), layout))
+    rows = () if adapter.undetermined else tuple(_rows(adapter, seen.holding(adapter.ref.name), layout))
     entry = next((entry for replica in where if (entry := wanted_entry(adapter, replica))), None)
     facts = version or entry
     answers = _answers(rows, seen, version.digest if version else "")

@@ -90,6 +90,13 @@ class Adapter:
         return f"{self.pin.uri.split('@', 1)[0]}@{self.pin.revision}" if self.pin else None
 
     @cached_property
+    def undetermined(self) -> bool:
+        """Nobody knows yet which version is meant, and gateways were never told of one: a new adapter, or one whose
+        operator died between its load and its first status."""
+        refused = isinstance(self.answer, Problem) and self.answer.lasting
+        return self.pin is None and not self.told.history and not refused
+
+    @cached_property
     def told_version(self) -> ServedVersion | None:
         """The version that gateways were told of last."""
         name = self.told.engine_name
