@@ -11,7 +11,7 @@ from lorikeet.api.loraadapter import LoRAAdapterStatus, State
 from lorikeet.api.modelserver import ModelServerStatus
 from lorikeet.controller.carry_out import Done
 from lorikeet.controller.layout import lay_out
-from lorikeet.controller.report import AT_LEISURE, AT_ONCE, FOR_EACH, LATER, Tell, report
+from lorikeet.controller.report import AT_LEISURE, AT_ONCE, FOR_EACH, LATER, LATEST, Tell, report
 from lorikeet.controller.report_adapter import adapter_status
 from lorikeet.controller.report_server import server_status
 from lorikeet.controller.seen import Adapter, Replica, Seen
@@ -169,14 +169,15 @@ def test_what_routes_is_told_at_once_and_progress_later(
     assert tell_of(first, *after).delay == delay
 
 
-def test_the_progress_of_many_waits_until_most_of_them_are_ready() -> None:
+@pytest.mark.parametrize(("many", "wait"), [(2, LATER), (100, FOR_EACH * 99), (1000, LATEST)])
+def test_the_progress_of_many_waits_until_most_of_them_are_ready(many: int, wait: float) -> None:
     before = status_of(b.adapter(), b.seen([b.adapter()], [b.replica("a")]))
-    many = [b.adapter(f"a{number}", told=before) for number in range(100)]
-    staged = [b.entry(adapter.ref.name, state=State.FETCHING) for adapter in many[1:]]
-    found = tells(b.seen(many, [b.replica("a", b.entry("a0"), *staged)]))
+    adapters = [b.adapter(f"a{number}", told=before) for number in range(many)]
+    staged = [b.entry(adapter.ref.name, state=State.FETCHING) for adapter in adapters[1:]]
+    found = tells(b.seen(adapters, [b.replica("a", b.entry("a0"), *staged)]))
     delays = {tell.ref.name: tell.delay for tell in found}
     assert delays["a0"] == AT_ONCE
-    assert {delays[adapter.ref.name] for adapter in many[1:]} == {FOR_EACH * 99}
+    assert {delays[adapter.ref.name] for adapter in adapters[1:]} == {wait}
 
 
 def test_a_new_failure_is_worth_an_event_and_the_same_again_is_not() -> None:

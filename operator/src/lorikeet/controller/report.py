@@ -21,8 +21,9 @@ AT_ONCE, LATER, AT_LEISURE = 0.0, 1.0, 3.0
 """Seconds a changed status may wait for company: what routes does not wait, a further replica and progress do, so that
 a burst of steps is one write. Longest waits how many replicas serve, where only their being in service has changed:
 gateways hear that of the server, once for all adapters."""
-FOR_EACH = 0.05
-"""Seconds that each of many whose progress is to be told adds to that wait: most of them are Ready by then."""
+FOR_EACH, LATEST = 0.05, 10.0
+"""Seconds that each of many adapters whose progress is to be told adds to that wait, and the longest that it becomes:
+most of them are Ready by then."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,12 @@ def report(seen: Seen, layout: Layout, done: Done, now: str) -> tuple[Tell, ...]
     if not seen.complete:
         return ()
     tells = tuple(_tells(seen, layout, done, now))
-    wait = max(LATER, FOR_EACH * sum(each.delay == LATER for each in tells))
-    return tuple(replace(each, delay=wait) if each.delay == LATER else each for each in tells)
+    wait = min(max(LATER, FOR_EACH * sum(map(_is_progress, tells))), LATEST)
+    return tuple(replace(each, delay=wait) if _is_progress(each) else each for each in tells)
+
+
+def _is_progress(tell: Tell) -> bool:
+    return tell.resource is LORAADAPTERS and tell.delay == LATER
 
 
 def _tells(seen: Seen, layout: Layout, done: Done, now: str) -> Iterator[Tell]:
