@@ -44,11 +44,12 @@ async def test_a_set_of_an_older_leader_is_refused(replica: Replica) -> None:
 
 
 async def test_the_state_names_the_set_it_works_on(replica: Replica) -> None:
-    wanted = Wanted(adapters=(WantedAdapter(adapter="pirate", uri=replica.publish("acme/pirate")),), epoch=3)
-    status, body = await replica.call("PUT", "/v1/wanted", wanted.dump())
-    assert (status, body) == (200, {"wanted": wanted.id})
-    state = await replica.until(lambda state: state.wanted == wanted.id)
-    assert state.epoch == 3
+    adapter = WantedAdapter(adapter="pirate", uri=replica.publish("acme/pirate"))
+    replica.epoch = 3
+    name = await replica.want(adapter)
+    assert name == Wanted(adapters=(adapter,)).id
+    state = await replica.until(lambda state: state.wanted != "")
+    assert (state.wanted, state.epoch) == (name, 3)
 
 
 @pytest.mark.parametrize("body", [[], {"adapters": 5}, {"adapters": [{"adapter": "x"}]}, {"epoch": "x"}])

@@ -130,18 +130,17 @@ class Keeper:
             await self.hands.stop()
 
     async def _pass(self) -> None:
-        woken = self._wake.is_set()
-        self._wake.clear()
         if await self._sight.look(self._minds_requests, self._loading):
             self._memory.new_boot()
         await self._note()
         glimpse = self._sight.glimpse
-        if woken or glimpse != self._glimpse or self._hurried or self._rest <= 0.0:
+        if self._wake.is_set() or glimpse != self._glimpse or self._hurried or self._rest <= 0.0:
             self._think()
             self._glimpse = glimpse
 
     def _think(self) -> None:
         """Decide, begin what was decided, and tell. With thousands of adapters not for nothing."""
+        self._wake.clear()
         self._looked_at = self._clock()
         seen, policy = self._seen(), self._pace.policy
         actions = decide(seen, policy)

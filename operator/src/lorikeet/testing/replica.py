@@ -60,7 +60,7 @@ class Replica:
         self._with_engine = engine
         self._more = more
         self._stack, self._agent = AsyncExitStack(), AsyncExitStack()
-        self.url = ""
+        self.url = self._wanted = ""
         self.epoch = 1
 
     async def __aenter__(self) -> Self:
@@ -84,6 +84,8 @@ class Replica:
 
     async def start_agent(self, **changes: Any) -> None:
         """Start one, with these settings changed."""
+        if not (self.folder / "adapters/wanted.json").exists():
+            self._wanted = ""  # it will know of none
         settings = Settings(
             server="qwen",
             namespace="default",
@@ -145,19 +147,22 @@ class Replica:
         async with self.http.get(f"{self.engine.url}/health") as reply:
             return reply.status == 200
 
-    async def want(self, *adapters: WantedAdapter) -> None:
+    async def want(self, *adapters: WantedAdapter) -> str:
+        """Have it hold these; the set's name."""
         status, body = await self.call("PUT", "/v1/wanted", Wanted(adapters=adapters, epoch=self.epoch).dump())
         if status != 200:
             raise RuntimeError(f"the agent answered {status}: {body}")
+        self._wanted = body["wanted"]
+        return self._wanted
 
     async def state(self) -> AgentState:
         return AgentState.parse((await self.call("GET", "/v1/state"))[1])
 
     async def until(self, met: Callable[[AgentState], bool]) -> AgentState:
-        """The first state that meets `met`. Raises TimeoutError with the last one."""
+        """The first state since the set last wanted that meets `met`. Raises TimeoutError with the last one."""
         state = await self.state()
         deadline = asyncio.get_running_loop().time() + DEADLINE
-        while not met(state):
+        while state.wanted != self._wanted or not met(state):
             if asyncio.get_running_loop().time() > deadline:
                 raise TimeoutError(f"the last state was {state.model_dump_json(indent=1)}")
             _, body = await self.call("GET", f"/v1/state?since={state.seq}&wait=0.5")
