@@ -116,7 +116,27 @@ def test_requests_at_once_are_those_of_all_together(table: Path) -> None:
     assert third.wait(0.0) == (0.0, "")
 
 
-def test_whoever_comes_later_owes_nothing_for_what_was_before(table: Path) -> None:
-    row(table, 0).add(1000.0, 1000.0, 0.0)
-    late = Quota(KeyLimits(requests_per_second=1), 0.0, row(table, 1))
-    assert late.wait(0.0) == (0.0, "")
+@pytest.mark.parametrize("worker", [0, 1])
+def test_whoever_comes_later_begins_with_what_is_left(table: Path, worker: int) -> None:
+    """Another one, or the successor of the one that took it."""
+    limits = KeyLimits(requests_per_second=2, tokens_per_minute=60)
+    first = Quota(limits, 0.0, row(table, 0))
+    for _ in range(2):
+        assert first.wait(0.0)[0] == 0.0
+        first.start(0.0)
+    late = Quota(limits, 0.0, row(table, worker))
+    assert late.wait(0.0) == (0.5, "requests a second")
+    assert late.wait(0.5)[0] == 0.0
+    first.spend(90.0)
+    late = Quota(limits, 1.0, row(table, worker))
+    assert late.wait(1.0) == (30.0, "tokens a minute")
+
+
+def test_what_was_long_ago_is_owed_no_more(table: Path) -> None:
+    limits = KeyLimits(requests_per_second=2)
+    first = Quota(limits, 0.0, row(table, 0))
+    for _ in range(100):
+        first.wait(0.0)
+        first.start(0.0)
+    late = Quota(limits, 60.0, row(table, 1))
+    assert [late.wait(60.0)[0], late.start(0.0), late.wait(60.0)[0]] == [0.0, None, 0.0]

@@ -35,6 +35,15 @@ class Bucket:
         level = self.level - amount
         self.level = level if level < self.size else self.size
 
+    @property
+    def full_at(self) -> float:
+        """When nothing will be missing, if nothing more is taken."""
+        return self._at + (self.size - self.level) / self._rate
+
+    def fill_by(self, full_at: float) -> None:
+        """As much is missing as comes until then."""
+        self.level = min(self.size, self.size - (full_at - self._at) * self._rate)
+
     def seconds_until(self, level: float) -> float:
         """From the last refill until there is so much."""
         return max(0.0, (min(level, self.size) - self.level) / self._rate)
@@ -52,13 +61,17 @@ class Quota:
     def __init__(self, limits: KeyLimits, now: float, row: Row | None = None) -> None:
         self.limits = limits
         self.running = 0
-        self._row, self._elsewhere = row, 0.0
-        self._heard = row.others() if row is not None else (0.0, 0.0, 0.0)
+        self._row, self._elsewhere, self._heard = row, 0.0, (0.0, 0.0, 0.0)
         self._most = limits.concurrency
         rate, tokens = limits.requests_per_second, limits.tokens_per_minute
         # A second's worth at once, and never less than one request.
         self.requests = Bucket(max(rate, 1.0), rate, now, "requests") if rate else None
         self.tokens = Bucket(float(tokens), tokens / MINUTE, now, "tokens") if tokens else None
+        if row is not None:
+            self._heard = row.others()
+            for bucket, full_at in zip((self.requests, self.tokens), row.full(), strict=True):
+                if bucket is not None:
+                    bucket.fill_by(full_at)
 
     def wait(self, now: float) -> tuple[float, str]:
         """Seconds until one more request may come, and which limit says so; 0: now."""
@@ -76,25 +89,29 @@ class Quota:
     def start(self, tokens: float) -> None:
         """One more request, whose prompt may have so many tokens."""
         self.running += 1
-        if self._row is not None:
-            self._row.add(1.0, tokens, 1.0)
         if self.requests is not None:
             self.requests.take(1.0)
         if self.tokens is not None:
             self.tokens.take(tokens)
+        if self._row is not None:
+            self._tell(self._row, 1.0, tokens, 1.0)
 
     def spend(self, tokens: float) -> None:
         """So many more tokens."""
-        if self._row is not None:
-            self._row.add(0.0, tokens, 0.0)
         if self.tokens is not None:
             self.tokens.take(tokens)
+        if self._row is not None:
+            self._tell(self._row, 0.0, tokens, 0.0)
 
     def end(self) -> None:
         """One request less."""
         self.running -= 1
         if self._row is not None:
             self._row.add(0.0, 0.0, -1.0)
+
+    def _tell(self, row: Row, requests: float, tokens: float, running: float) -> None:
+        row.add(requests, tokens, running)
+        row.tell(self.requests.full_at if self.requests else 0.0, self.tokens.full_at if self.tokens else 0.0)
 
     def _hear(self, row: Row) -> None:
         """What others took since we last heard is taken from our buckets too."""
