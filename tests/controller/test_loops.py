@@ -286,6 +286,13 @@ class TestTell:
         assert 4.0 < due <= 5.0
         assert kube.applied == []
 
+    async def test_what_becomes_urgent_waits_from_then_on_and_never_longer_than_before(self, world: World) -> None:
+        await self.tell(world, delay=5.0)
+        for delay in (1.0, 3.0):
+            due = await self.tell(world, delay=delay)
+            assert due is not None
+            assert 0.5 < due <= 1.0
+
     @pytest.mark.parametrize("error", [Unreachable("later"), Refused("no"), Conflict("newer")], ids=repr)
     async def test_what_could_not_be_written_is_tried_again(
         self, world: World, kube: ScriptedKube, error: KubeError

@@ -11,7 +11,7 @@ from lorikeet.api.loraadapter import LoRAAdapterStatus, State
 from lorikeet.api.modelserver import ModelServerStatus
 from lorikeet.controller.carry_out import Done
 from lorikeet.controller.layout import lay_out
-from lorikeet.controller.report import AT_LEISURE, AT_ONCE, FOR_EACH, LATER, LATEST, Tell, report
+from lorikeet.controller.report import AT_LEISURE, AT_ONCE, BEAT, FOR_EACH, FOR_FIRST, LATER, LATEST, Tell, report
 from lorikeet.controller.report_adapter import adapter_status
 from lorikeet.controller.report_server import server_status
 from lorikeet.controller.seen import Adapter, Replica, Seen
@@ -178,6 +178,17 @@ def test_the_progress_of_many_waits_until_most_of_them_are_ready(many: int, wait
     delays = {tell.ref.name: tell.delay for tell in found}
     assert delays["a0"] == AT_ONCE
     assert {delays[adapter.ref.name] for adapter in adapters[1:]} == {wait}
+
+
+@pytest.mark.parametrize(("others", "wait"), [(0, AT_ONCE), (5, FOR_FIRST * 5), (100, BEAT)])
+def test_the_first_replica_of_one_among_many_waits_for_the_others_agents(others: int, wait: float) -> None:
+    replicas = [b.replica("a"), b.replica("b")]
+    before = status_of(b.adapter(), b.seen([b.adapter()], replicas))
+    adapters = [b.adapter(f"a{number}", told=before) for number in range(others + 1)]
+    fetching = [b.entry(adapter.ref.name, state=State.FETCHING) for adapter in adapters[1:]]
+    server = b.server(lora={"maxLoras": 1, "maxCpuLoras": others + 1})
+    found = tells(b.seen(adapters, [b.replica("a", b.entry("a0"), *fetching), b.replica("b", *fetching)], server))
+    assert next(tell.delay for tell in found if tell.ref.name == "a0") == pytest.approx(wait)
 
 
 def test_a_new_failure_is_worth_an_event_and_the_same_again_is_not() -> None:

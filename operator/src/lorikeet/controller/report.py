@@ -24,6 +24,9 @@ gateways hear that of the server, once for all adapters."""
 FOR_EACH, LATEST = 0.05, 10.0
 """Seconds that each of many adapters whose progress is to be told adds to that wait, and the longest that it becomes:
 most of them are Ready by then."""
+FOR_FIRST, BEAT = 0.01, 0.3
+"""The same of an adapter's first replica, where others are under way: until each agent has had its say. It speaks four
+times a second while one load follows the other, and what the rest say a moment later would be another write."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,15 @@ def report(seen: Seen, layout: Layout, done: Done, now: str) -> tuple[Tell, ...]
     if not seen.complete:
         return ()
     tells = tuple(_tells(seen, layout, done, now))
-    wait = min(max(LATER, FOR_EACH * sum(map(_is_progress, tells))), LATEST)
-    return tuple(replace(each, delay=wait) if _is_progress(each) else each for each in tells)
+    under_way = sum(each.resource is LORAADAPTERS and each.delay == LATER for each in tells)
+    return tuple(replace(each, delay=_among(under_way, each)) for each in tells)
 
 
-def _is_progress(tell: Tell) -> bool:
-    return tell.resource is LORAADAPTERS and tell.delay == LATER
+def _among(under_way: int, tell: Tell) -> float:
+    """How long this one waits where the progress of so many adapters is to be told."""
+    if tell.resource is LORAADAPTERS and tell.delay == LATER:
+        return min(max(LATER, FOR_EACH * under_way), LATEST)
+    return min(FOR_FIRST * under_way, BEAT) if tell.delay == BEAT else tell.delay
 
 
 def _tells(seen: Seen, layout: Layout, done: Done, now: str) -> Iterator[Tell]:
@@ -93,9 +99,11 @@ def is_true(conditions: Iterable[Condition], kind: Kind) -> bool:
 
 def _adapter_delay(before: LoRAAdapterStatus, after: LoRAAdapterStatus) -> float:
     rows, more = _rows(before), _rows(after)
-    flipped = (before.engine_name, before.names) != (after.engine_name, after.names) and (rows or more)
-    if flipped or rows - more or (more and not rows) or _ready(before.conditions) != _ready(after.conditions):
+    flipped = rows and (before.engine_name, before.names) != (after.engine_name, after.names)
+    if flipped or rows - more or _ready(before.conditions) != _ready(after.conditions):
         return AT_ONCE
+    if more and not rows:
+        return BEAT
     return AT_LEISURE if before.replicas == after.replicas and before.ready_replicas != after.ready_replicas else LATER
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -49,9 +50,9 @@ async def tell(server: Ref, tells: Iterable[Tell], world: World) -> float | None
         del waiting[gone]
     ripe = []
     for key, item in due.items():
-        rest = waiting.setdefault(key, now) + item.delay - now
-        if rest > 0:
-            left.append(rest)
+        at = waiting[key] = min(waiting.get(key, math.inf), now + item.delay)
+        if at > now:
+            left.append(at - now)
         else:
             ripe.append(item)
     for resource, alike in itertools.groupby(ripe, key=lambda item: item.resource):

@@ -49,7 +49,7 @@ class Lines:
         self.left: frozenset[Leftover] = frozenset()
         """What deleted adapters may have left, as people were told."""
         self.waiting: dict[tuple[Resource, Ref], float] = {}
-        """Objects whose status is to be told, and since when."""
+        """Objects whose status is to be told, and when at the latest, on the world's clock."""
         self.read: dict[str, tuple[Body, Adapter | None]] = {}
         """By adapter: its object as of the last pass, and what was read of it; None where it cannot be read."""
         self.thought = 0.0
