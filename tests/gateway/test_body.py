@@ -147,6 +147,7 @@ def test_long_prompts_are_told_apart_by_their_beginning() -> None:
         ({}, 1),
         ({"n": 3}, 3),
         ({"n": True}, 1),
+        ({"input": []}, 1),
         ({"n": -2}, 1),
         ({"n": "x"}, 1),
         ({"n": 10**9}, WHOLE_BATCH),

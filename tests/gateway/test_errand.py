@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from lorikeet.gateway.wire.errand import Errand, Promise
 
 
-def errand(coroutine: object) -> Errand:
-    started = Errand(coroutine, asyncio.get_running_loop())  # type: ignore[arg-type]
+def errand(coroutine: object, done: Callable[[], None] = lambda: None) -> Errand:
+    started = Errand(coroutine, asyncio.get_running_loop(), done)  # type: ignore[arg-type]
     started.start()
     return started
 
@@ -112,3 +113,23 @@ async def test_a_task_may_await_a_promise_as_any_future() -> None:
     await asyncio.sleep(0)
     promise.keep(5)
     assert await task == 5
+
+
+@pytest.mark.parametrize("end", ["well", "cancelled", "broken"])
+async def test_whoever_waits_for_its_end_hears_of_it_once_however_it_ends(end: str) -> None:
+    promise: Promise[None] = Promise()
+    heard: list[str] = []
+
+    async def work() -> None:
+        await promise
+
+    started = errand(work(), lambda: heard.append(end))
+    assert heard == []
+    if end == "well":
+        promise.keep(None)
+    elif end == "cancelled":
+        started.cancel()
+    else:
+        with pytest.raises(ZeroDivisionError):
+            promise.breach(ZeroDivisionError())
+    assert heard == [end]

@@ -49,7 +49,11 @@ class Answers:
         """Write the whole reply; an error goes in OpenAI's shape."""
         self.counters.entered()
         try:
-            await self._route(request, reply)
+            asked = self._asked(request, reply)
+            if asked is not None and self.traces is None:
+                await self._infer(*asked, reply)
+            elif asked is not None and self.traces is not None:
+                await self._traced(self.traces, request, *asked, reply)
         except ApiError as error:
             self.counters.answered(error.status)
             reply.fail(error)
@@ -69,31 +73,27 @@ class Answers:
         self.counters.answered(500)
         reply.fail(ApiError(500, "the gateway failed on this request; ask again", code="internal_error"))
 
-    async def _route(self, request: Request, reply: Reply) -> None:
+    def _asked(self, request: Request, reply: Reply) -> tuple[Caller, Ask] | None:
+        """Who asks what of an engine; None where the answer is ours, and given. Raises ApiError."""
         route = routes.find(request.method, request.target)
         if isinstance(route, routes.Probe):
             self._probe(route.ready, reply)
-            return
+            return None
         caller = self.keys.who(request.headers)
         match route:
             case routes.Inference(path):
-                ask = Ask(path, body.parse(request.body), accept_of(request), caller.tenant.salt)
+                return caller, Ask(path, body.parse(request.body), accept_of(request), caller.tenant.salt)
             case routes.Generate(stream):
                 asked = generate.parse(request.body, stream, self.catalog.sole_base())
                 words = generate.events if stream else generate.words
-                ask = Ask(generate.PATH, asked, b"*/*", caller.tenant.salt, words)
+                return caller, Ask(generate.PATH, asked, b"*/*", caller.tenant.salt, words)
             case routes.ListModels():
                 self._tell(reply, self.models.list(caller))
-                return
             case routes.OneModel(name):
                 self._tell(reply, self.models.one(name, caller))
-                return
             case None:
                 raise no_route()
-        if self.traces is None:
-            await self._infer(caller, ask, reply)
-        else:
-            await self._traced(self.traces, request, caller, ask, reply)
+        return None
 
     async def _traced(self, traces: Traces, request: Request, caller: Caller, ask: Ask, reply: Reply) -> None:
         asked = ask.body.lora or ask.body.model
@@ -101,19 +101,25 @@ class Answers:
             await self._infer(caller, ask, reply)
 
     async def _infer(self, caller: Caller, ask: Ask, reply: Reply) -> None:
-        quotas = self.admission.quotas(caller)
+        asked, quotas = ask.body, self.admission.quotas(caller)
         try:
-            admission = self.admission.enter(caller, quotas, len(ask.body.body), ask.body.sequences)
+            admission = self.admission.enter(caller, quotas, len(asked.body), asked.sequences)
         finally:  # also told to who is refused
             reply.also = headers(quotas) if quotas else b""
         with admission as admitted:
-            meant = partial(self._meant, ask.body, caller)
+            meant = partial(self._meant, asked, caller)
             route = meant()
             if not route.targets or not self.admission.free(route):
                 route = await self._turn(admitted, ask, meant)
+            meter = Meter(self.clock, self.counters.gap(route.label))
+            status = 0
             try:
-                await self._forward(admitted, ask, route, meant, reply)
+                await self.forwarder.forward(ask, route, meant, reply, meter)
+            except ApiError as error:
+                status = error.status
+                raise
             finally:
+                self._account(admitted, ask, route, reply, meter, status)
                 self.admission.call(route.targets[0].server)
 
     async def _turn(self, admitted: Pass, ask: Ask, meant: Callable[[], Route]) -> Route:
@@ -125,39 +131,32 @@ class Answers:
             route = await self.cold.route(ask.body.model, meant)
         return route
 
-    async def _forward(self, admitted: Pass, ask: Ask, route: Route, meant: Callable[[], Route], reply: Reply) -> None:
+    def _account(self, admitted: Pass, ask: Ask, route: Route, reply: Reply, meter: Meter, failed: int) -> None:
+        """What came of it, for quotas, metrics, trace and log. `failed`: the status of our own error; else 0."""
         model, caller = route.label, admitted.caller
-        meter = Meter(self.clock, self.counters.gap(model))
-        failed = 0
-        try:
-            await self.forwarder.forward(ask, route, meant, reply, meter)
-        except ApiError as error:
-            failed = error.status
-            raise
-        finally:
-            tokens = meter.total(admitted.size // BYTES_A_TOKEN) if meter.first is not None else (0, 0)
-            admitted.used(sum(tokens))
-            if ask.trace is not None:
-                ask.trace.answered(route, meter, admitted.queued)
-            status = failed or reply.status
-            if meter.pod:
-                self.counters.finished(model, caller.tenant.name, status, meter, tokens)
-            if self.log.wants(status, reply.complete or bool(failed)):
-                self.log.tell(
-                    Entry(
-                        reply.request_id.decode(),
-                        caller.tenant.name,
-                        caller.id,
-                        model,
-                        meter.pod,
-                        status,
-                        meter.seconds,
-                        meter.first,
-                        admitted.queued,
-                        *tokens,
-                        reply.complete,
-                    )
+        tokens = meter.total(admitted.size // BYTES_A_TOKEN) if meter.first is not None else (0, 0)
+        admitted.used(sum(tokens))
+        if ask.trace is not None:
+            ask.trace.answered(route, meter, admitted.queued)
+        status = failed or reply.status
+        if meter.pod:
+            self.counters.finished(model, caller.tenant.name, status, meter, tokens)
+        if self.log.wants(status, reply.complete or bool(failed)):
+            self.log.tell(
+                Entry(
+                    reply.request_id.decode(),
+                    caller.tenant.name,
+                    caller.id,
+                    model,
+                    meter.pod,
+                    status,
+                    meter.seconds,
+                    meter.first,
+                    admitted.queued,
+                    *tokens,
+                    reply.complete,
                 )
+            )
 
     def _meant(self, asked: body.Asked, caller: Caller) -> Route:
         """Whom the client means. Raises ApiError (404), also for what is not the client's."""

@@ -7,7 +7,7 @@ costs ten times as much and may change numbers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,22 +97,12 @@ def parse(body: bytes) -> Asked:
         raise bad("`model` must be the name of a model", "model")
     if len(model) > NAME_LIMIT:
         raise bad(f"`model` has more than {NAME_LIMIT} characters", "model")
-    if not REFUSED.isdisjoint(fields):
-        field = min(REFUSED.intersection(fields))
-        raise bad(f"the field `{field}` is not accepted here", field)
-    _check_media("messages", fields.get("messages"))
-    _check_media("input", fields.get("input"))
-    _check_tools(fields.get("tools"))
+    for field, value in fields.items():
+        if (rule := RULES.get(field)) is not None:
+            rule(field, value)
     start, end = _model_span(body)
     prefix = _prefix(fields) if len(body) >= LONG else 0
-    return Asked(model, body, start, end, _lora(fields), prefix, _sequences(fields))
-
-
-def _lora(fields: dict[str, Any]) -> str | None:
-    lora = fields.get("lora_name")
-    if lora is not None and (not isinstance(lora, str) or not 0 < len(lora) <= NAME_LIMIT):
-        raise bad(f"`lora_name` must be a name of 1 to {NAME_LIMIT} characters", "lora_name")
-    return lora
+    return Asked(model, body, start, end, fields.get("lora_name"), prefix, _sequences(fields))
 
 
 def fields_of(body: bytes) -> dict[str, Any]:
@@ -124,6 +114,15 @@ def fields_of(body: bytes) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise bad("the body is not a JSON object")
     return fields
+
+
+def _refuse(field: str, _: object) -> None:
+    raise bad(f"the field `{field}` is not accepted here", field)
+
+
+def _check_lora(field: str, name: object) -> None:
+    if name is not None and (not isinstance(name, str) or not 0 < len(name) <= NAME_LIMIT):
+        raise bad(f"`{field}` must be a name of 1 to {NAME_LIMIT} characters", field)
 
 
 def _check_media(where: str, messages: object) -> None:
@@ -148,11 +147,21 @@ def _parts(messages: object) -> Iterator[dict[str, Any]]:
                     yield from (part for part in nest if isinstance(part, dict))
 
 
-def _check_tools(tools: object) -> None:
+def _check_tools(field: str, tools: object) -> None:
     """Functions are the client's to call; any other kind would have the engine call somebody."""
     for tool in tools if isinstance(tools, list) else ():
         if isinstance(tool, dict) and tool.get("type", "function") not in ("function", "custom"):
-            raise bad("`tools` may hold functions only: the engine calls nobody", "tools")
+            raise bad(f"`{field}` may hold functions only: the engine calls nobody", field)
+
+
+RULES: dict[str, Callable[[str, object], None]] = {
+    **dict.fromkeys(REFUSED, _refuse),
+    "input": _check_media,
+    "lora_name": _check_lora,
+    "messages": _check_media,
+    "tools": _check_tools,
+}
+"""Who looks at a field of a body; raises ApiError. The others are the engine's business."""
 
 
 def _prefix(fields: dict[str, Any]) -> int:
@@ -171,7 +180,7 @@ def _sequences(fields: dict[str, Any]) -> int:
     """`n` for each prompt. A list of numbers is one, in tokens; what is no number of answers the engine refuses."""
     n, prompts = fields.get("n"), fields.get("prompt") or fields.get("input")
     each = n if type(n) is int and n > 0 else 1
-    if isinstance(prompts, list) and isinstance(prompts[0], str | list):
+    if isinstance(prompts, list) and prompts and isinstance(prompts[0], str | list):
         each *= len(prompts)
     return min(each, WHOLE_BATCH)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import orjson
 
@@ -24,8 +25,7 @@ from lorikeet.gateway.relay import Events, Garbled, Pieces, Translation
 from lorikeet.gateway.renamed import renaming
 from lorikeet.gateway.trace import Trace
 from lorikeet.gateway.wire.pool import Pool
-from lorikeet.gateway.wire.reply import Reply
-from lorikeet.gateway.wire.request import Headers
+from lorikeet.gateway.wire.reply import Reply, header_lines
 from lorikeet.gateway.wire.upstream import Cut, ReplyHead, Silent, TooSlow, Unconnected, Upstream, UpstreamError
 
 log = logging.getLogger(__name__)
@@ -193,7 +193,7 @@ class Forwarder:
         meter.whole(body)
         body = words.of(body) if head.status < 400 else words.error(body)
         self.counters.answered(head.status)
-        reply.start(head.status, relayed(head), len(body), target.lines)  # goes out with the body
+        reply.start(head.status, len(body), relayed(head) + target.lines)  # goes out with the body
         reply.write(body)
         reply.finish()
 
@@ -201,7 +201,7 @@ class Forwarder:
         self, upstream: Upstream, head: ReplyHead, target: Target, words: Translation, reply: Reply, meter: Meter
     ) -> None:
         self.counters.answered(head.status)
-        reply.start(head.status, relayed(head), None if words.longest else head.length, target.lines)
+        reply.start(head.status, None if words.longest else head.length, relayed(head) + target.lines)
         reply.feed_from(upstream)
         reply.flush_soon()
         streamed = is_stream(head)
@@ -226,9 +226,14 @@ class Forwarder:
         ) % (ask.path, target.address.encode(), authorization, ask.accept, traced, length)
 
 
-def relayed(head: ReplyHead) -> Headers:
+def relayed(head: ReplyHead) -> bytes:
     """What a client sees of an engine's headers."""
-    return [(name, head.headers[name]) for name in RELAYED if name in head.headers]
+    return _relayed(*map(head.headers.get, RELAYED))
+
+
+@lru_cache(256)
+def _relayed(*values: bytes | None) -> bytes:
+    return header_lines((name, value) for name, value in zip(RELAYED, values, strict=True) if value is not None)
 
 
 def is_stream(head: ReplyHead) -> bool:

@@ -118,18 +118,12 @@ class ClientConnection(asyncio.Protocol):
         keep_alive = self._reader.keep_alive and not self._door.closing
         bodiless = request.method == b"HEAD"
         self._reply = Reply(self._transport, self._door.request_id(), keep_alive, bodiless)
-        self._errand = Errand(self._handle(request, self._reply), self._loop)
+        self._errand = Errand(self._handler(request, self._reply), self._loop, self._answered)
         self._errand.start()
 
-    async def _handle(self, request: Request, reply: Reply) -> None:
-        try:
-            await self._handler(request, reply)
-        finally:
-            self._errand = self._reply = None
-            self._next(reply)
-
-    def _next(self, reply: Reply) -> None:
-        if self._transport.is_closing():
+    def _answered(self) -> None:
+        reply, self._errand, self._reply = self._reply, None, None
+        if reply is None or self._transport.is_closing():
             return
         if not reply.complete:
             self._transport.abort()

@@ -47,12 +47,15 @@ class Promise(asyncio.Future[T]):
 
 
 class Errand:
-    """One coroutine's run. What it raises, but for its cancellation, is raised where it was going on."""
+    """One coroutine's run, and `done` after it. What it raises, but for its cancellation, is raised where it was
+    going on."""
 
-    __slots__ = ("_cancelled", "_coroutine", "_loop", "_waits_for")
+    __slots__ = ("_cancelled", "_coroutine", "_done", "_loop", "_waits_for")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> None:
-        self._coroutine, self._loop = coroutine, loop
+    def __init__(
+        self, coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, done: Callable[[], None]
+    ) -> None:
+        self._coroutine, self._loop, self._done = coroutine, loop, done
         self._waits_for: asyncio.Future[Any] | None = None
         self._cancelled = False
 
@@ -74,8 +77,12 @@ class Errand:
             else:
                 waits_for = self._coroutine.send(None)
         except (StopIteration, asyncio.CancelledError):
-            return
-        self._wait_for(waits_for)
+            self._done()
+        except BaseException:
+            self._done()
+            raise
+        else:
+            self._wait_for(waits_for)
 
     def _wait_for(self, future: Any) -> None:
         if future is None:  # a bare yield: asyncio.sleep(0)

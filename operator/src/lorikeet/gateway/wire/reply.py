@@ -11,7 +11,7 @@ from typing import Protocol
 from lorikeet.gateway.openai import ApiError
 from lorikeet.gateway.wire.request import Headers
 
-JSON = b"application/json"
+JSON = b"content-type: application/json\r\n"
 
 
 class Flow(Protocol):
@@ -44,7 +44,7 @@ class Reply:
 
     def send(self, status: int, body: bytes, headers: Headers | None = None) -> None:
         """A whole reply of JSON."""
-        self.start(status, [(b"content-type", JSON), *(headers or [])], len(body))
+        self.start(status, len(body), JSON + header_lines(headers or ()))
         self.write(body)
         self.finish()
 
@@ -52,15 +52,14 @@ class Reply:
         """The whole reply is an error."""
         self.send(error.status, error.body(), error.headers())
 
-    def start(self, status: int, headers: Headers, length: int | None, lines: bytes = b"") -> None:
-        """The head. `length` in bytes; None: chunked, for as long as it takes. `lines`: as `also`, for this one."""
+    def start(self, status: int, length: int | None, lines: bytes) -> None:
+        """The head. `length` in bytes; None: chunked, for as long as it takes. `lines`: headers, each with its end."""
         self.status, self._chunked = status, length is None
         framing = b"transfer-encoding: chunked" if length is None else b"content-length: %d" % length
-        self._head = b"%b%b\r\nx-request-id: %b\r\n%b%b%b%b\r\n" % (
+        self._head = b"%b%b\r\nx-request-id: %b\r\n%b%b%b\r\n" % (
             _first_line(status),
             framing,
             self.request_id,
-            header_lines(headers),
             lines,
             self.also,
             b"" if self.keep_alive else b"connection: close\r\n",

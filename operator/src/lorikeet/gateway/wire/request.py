@@ -13,6 +13,7 @@ import httptools
 
 from lorikeet.gateway.limits import Limits
 from lorikeet.gateway.openai import ApiError
+from lorikeet.gateway.wire.heads import LONGEST, Head, head_of
 from lorikeet.gateway.wire.room import Room
 
 Headers = list[tuple[bytes, bytes]]
@@ -22,6 +23,8 @@ Gate = Callable[[Fields], str]
 """Who sends, as the memory for bodies is shared. Raises ApiError for a sender whose large body is not read."""
 
 ONCE = (b"host", b"authorization", b"x-api-key", b"content-type", b"expect")
+HEADS = 8
+"""Heads of one client that are remembered, the last of them: who says something new each time is not followed on."""
 
 
 @dataclass(slots=True)  # frozen ones cost a microsecond for each request
@@ -42,6 +45,10 @@ class RequestReader:
         self._holder, self._taken = "", 0
         self._parser = httptools.HttpRequestParser(self)
         self._refusal: ApiError | None = None
+        self._last: Head | None = None
+        self._heads = HEADS  # that may still be remembered
+        self._beginning = b""
+        self._waiting = b""  # a known head, whose body is to come
         self._headers: Headers = []
         self._fields: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
@@ -64,6 +71,13 @@ class RequestReader:
         if self._whole and not self.keep_alive:
             return None
         had_request = self._whole
+        if not had_request and (self._waiting or not self.reading):
+            data, self._waiting = self._waiting + data, b""
+            if self._last is not None:
+                request = self._known(self._last, data)
+                if request is not None or self._waiting:
+                    return request
+            self._beginning = data[:LONGEST] if self._heads else b""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -74,6 +88,19 @@ class RequestReader:
         if self._refusal is not None:
             raise self._refusal
         return self._request() if self._whole and not had_request else None
+
+    def _known(self, head: Head, data: bytes) -> Request | None:
+        """The request that `data` is, if it is one like the last. Where its body is not there yet, it waits for it."""
+        frame = head.frame(data)
+        if frame is None or frame[1] - frame[0] > self._limits.small_bytes:
+            return None
+        body, end = frame
+        if len(data) == end:
+            self._whole, self.reading = True, False
+            return Request(head.method, head.target, head.headers, data[body:])
+        if len(data) == body:
+            self._waiting, self.reading = data, True
+        return None
 
     def release(self) -> None:
         """The last request is answered: read the next."""
@@ -104,7 +131,12 @@ class RequestReader:
     def _request(self) -> Request:
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body = []
-        return Request(self._parser.get_method(), self._target, self._fields, body)
+        request = Request(self._parser.get_method(), self._target, self._fields, body)
+        if self._beginning and self.keep_alive:
+            self._last = head_of(self._beginning, request.method, request.target, request.headers)
+            self._heads -= 1
+        self._beginning = b""
+        return request
 
     def on_message_begin(self) -> None:
         if self._whole:

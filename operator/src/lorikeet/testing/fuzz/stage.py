@@ -131,7 +131,7 @@ class Stage:
             "room": self._limits.bodies_bytes - gateway._server.room._free,
             "waiting": gateway.admission.waiting + gateway.cold.waiting,
             "running": gateway.answers.forwarder.picker.places(self._address),
-            "tasks": sum("_handle" in str(task.get_coro()) for task in asyncio.all_tasks()),
+            "requests": gateway.counters._running,
             "connections": self.engine.open - sum(len(spare) for spare in gateway._pool._spare.values()),
         }
         return {what: number for what, number in held.items() if number}
