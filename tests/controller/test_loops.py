@@ -286,12 +286,14 @@ class TestTell:
         assert 4.0 < due <= 5.0
         assert kube.applied == []
 
-    async def test_what_becomes_urgent_waits_from_then_on_and_never_longer_than_before(self, world: World) -> None:
+    async def test_a_first_replica_waits_from_its_coming_however_long_there_was_progress_to_tell(
+        self, world: World, kube: ScriptedKube
+    ) -> None:
         await self.tell(world, delay=5.0)
-        for delay in (1.0, 3.0):
-            due = await self.tell(world, delay=delay)
-            assert due is not None
-            assert 0.5 < due <= 1.0
+        world.lines[b.SERVER].waiting = {key: at - 4.0 for key, at in world.lines[b.SERVER].waiting.items()}
+        first = Tell(LORAADAPTERS, SQL, "uid-sql", LoRAAdapterStatus(engine_name="sql@1"), 0.3, first=True)
+        assert await tell(b.SERVER, [first], world) == pytest.approx(0.3, abs=0.1)
+        assert kube.applied == []
 
     @pytest.mark.parametrize("error", [Unreachable("later"), Refused("no"), Conflict("newer")], ids=repr)
     async def test_what_could_not_be_written_is_tried_again(

@@ -40,6 +40,13 @@ class Tell:
     delay: float
     turned: Condition | None = None
     """Ready, where its status or reason is another: worth a line in the log."""
+    first: bool = False
+    """Whether it tells of an adapter's first replica."""
+
+    @property
+    def key(self) -> tuple[Resource, Ref, bool]:
+        """What waits: the object; and its first replica anew, however long it has had progress to tell."""
+        return self.resource, self.ref, self.first
 
     @property
     def warning(self) -> Condition | None:
@@ -61,7 +68,7 @@ def _among(under_way: int, tell: Tell) -> float:
     """How long this one waits where the progress of so many adapters is to be told."""
     if tell.resource is LORAADAPTERS and tell.delay == LATER:
         return min(max(LATER, FOR_EACH * under_way), LATEST)
-    return min(FOR_FIRST * under_way, BEAT) if tell.delay == BEAT else tell.delay
+    return min(FOR_FIRST * under_way, BEAT) if tell.first else tell.delay
 
 
 def _tells(seen: Seen, layout: Layout, done: Done, now: str) -> Iterator[Tell]:
@@ -83,7 +90,7 @@ def _adapter_tells(statuses: Iterable[tuple[Adapter, LoRAAdapterStatus]]) -> Ite
         if status != adapter.told:
             delay = _adapter_delay(adapter.told, status)
             turned = _turned(adapter.told.conditions, status.conditions)
-            yield Tell(LORAADAPTERS, adapter.ref, adapter.uid, status, delay, turned)
+            yield Tell(LORAADAPTERS, adapter.ref, adapter.uid, status, delay, turned, delay == BEAT)
 
 
 def _server_tell(server: Server, told: ModelServerStatus) -> Iterator[Tell]:

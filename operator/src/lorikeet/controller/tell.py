@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -45,14 +44,14 @@ async def tell(server: Ref, tells: Iterable[Tell], world: World) -> float | None
     due, now = {}, world.clock()
     left: list[float] = []
     for item in tells:
-        due[item.resource, item.ref] = item
+        due[item.key] = item
     for gone in waiting.keys() - due.keys():
         del waiting[gone]
     ripe = []
     for key, item in due.items():
-        at = waiting[key] = min(waiting.get(key, math.inf), now + item.delay)
-        if at > now:
-            left.append(at - now)
+        rest = waiting.setdefault(key, now) + item.delay - now
+        if rest > 0:
+            left.append(rest)
         else:
             ripe.append(item)
     for resource, alike in itertools.groupby(ripe, key=lambda item: item.resource):
@@ -71,7 +70,7 @@ async def _write_all(server: Ref, items: Sequence[Tell], world: World) -> list[W
         async with room:
             written = await _write(server, item, world)
         if written != FAILED:
-            del waiting[item.resource, item.ref]
+            del waiting[item.key]
         return written
 
     # No TaskGroup: where one of its tasks fails, Python 3.11.2 leaves a cancellation behind that ends this loop's next

@@ -48,8 +48,8 @@ class Lines:
         """Kind → fingerprint last applied, for the one kind that we may not read back: the Secret."""
         self.left: frozenset[Leftover] = frozenset()
         """What deleted adapters may have left, as people were told."""
-        self.waiting: dict[tuple[Resource, Ref], float] = {}
-        """Objects whose status is to be told, and when at the latest, on the world's clock."""
+        self.waiting: dict[tuple[Resource, Ref, bool], float] = {}
+        """What is to be told, by `Tell.key`, and since when."""
         self.read: dict[str, tuple[Body, Adapter | None]] = {}
         """By adapter: its object as of the last pass, and what was read of it; None where it cannot be read."""
         self.thought = 0.0

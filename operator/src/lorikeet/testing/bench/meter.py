@@ -38,17 +38,21 @@ class Audit:
 
     def skip(self) -> None:
         """Count from now on."""
-        self._at = self._log.stat().st_size
+        self._read_on()
 
     def calls(self) -> Counter[str]:
         """Requests since the last look, as `verb resource[/subresource]`."""
+        events = map(json.loads, self._read_on())
+        return Counter(named(event) for event in events if self._is_one(event))
+
+    def _read_on(self) -> list[bytes]:
+        """The whole lines that are new; half of one waits for the rest."""
         with self._log.open("rb") as log:
             log.seek(self._at)
             data = log.read()
         whole = data[: data.rfind(b"\n") + 1]
         self._at += len(whole)
-        events = (json.loads(line) for line in whole.splitlines())
-        return Counter(named(event) for event in events if self._is_one(event))
+        return whole.splitlines()
 
     def _is_one(self, event: dict[str, Any]) -> bool:
         finished = event["stage"] == "ResponseComplete" or event["verb"] == "watch"
