@@ -29,8 +29,10 @@ FOUND: dict[str, Any] = {
 def test_the_table_has_a_line_for_each_figure_and_none_for_what_was_not_measured() -> None:
     made = page.table(FOUND)
     assert "2 cores with 25 GB, load 0.4" in made
-    assert "| a. one adapter, bytes there: first load / all 4 / Ready | 38 / 41 / 60 ms | 30 ms is the load |" in made
-    assert "| b. API writes; engine lists; pushes; operator CPU | 180; 30; 12; 1.2 s | ≤ 200; –; –; ≤ 1.5 s |" in made
+    assert "| a. one adapter, bytes there: first load / all 4 / Ready | 38 / 41 / 60 ms | 30 / ≤ 60 / ≤ 90 ms |" in made
+    assert (
+        "| b. API writes; engine lists; pushes; operator CPU | 180; 30; 12; 1.2 s | ≤ 200; ≤ 40; –; ≤ 1.5 s |" in made
+    )
     assert "\n| c." not in made
 
 

@@ -14,6 +14,9 @@ the operator as a process, four replicas: real agents, and engine simulators who
 vLLM's do. Everything runs on the same cores. Times count from the API server's answer to the user. Rows i and j have
 scripted agents that hold at once what they are told.
 
+In row b each load is asked for once the one before it has ended, so that an engine makes tokens in between: a hundred
+take their 3 s, and 3 to 5 ms more for each. Bars are what other operators' figures and these floors let one hope for.
+
 Raw numbers: [operator.json](operator.json).
 
 ![How long until all replicas have it](operator.svg)
@@ -25,6 +28,8 @@ Row = tuple[str, str, str]
 """What, measured, and what it is held against."""
 FLOOR_LOAD = 0.03
 """Seconds of one load."""
+A_BARS = {"bytes there": "30 / ≤ 60 / ≤ 90 ms"}
+B_BARS = {"bytes there": "; ≤ 3.3 / – s"}
 
 
 def table(found: Mapping[str, Any]) -> str:
@@ -83,16 +88,16 @@ def _machine(found: Mapping[str, Any]) -> str:
 def _a(row: Mapping[str, Any]) -> Iterator[Row]:
     for how, of in row.items():
         times = f"{of['first load ms']:.0f} / {of['all loads ms']:.0f} / {of['ready ms']:.0f} ms"
-        yield f"a. one adapter, {how}: first load / all 4 / Ready", times, "30 ms is the load"
+        yield f"a. one adapter, {how}: first load / all 4 / Ready", times, A_BARS.get(how, "30 ms is the load")
         yield "a. API writes", f"{of['api writes']:.0f}", "≤ 2"
 
 
 def _b(row: Mapping[str, Any]) -> Iterator[Row]:
     for how, of in row.items():
-        times = f"{of['all loads s']:.1f} / {of['all ready s']:.1f} s"
-        yield f"b. 100 at once, {how}: all loaded on 4 / all Ready", times, f"{of['floor s']:.1f} s are the loads"
+        times, bar = f"{of['all loads s']:.1f} / {of['all ready s']:.1f} s", f"{of['floor s']:.1f} s are the loads"
+        yield f"b. 100 at once, {how}: all loaded on 4 / all Ready", times, bar + B_BARS.get(how, "")
         cost = f"{of['api writes']}; {of['engine lists']}; {of['pushes']}; {of['operator cpu s']:.1f} s"
-        yield "b. API writes; engine lists; pushes; operator CPU", cost, "≤ 200; –; –; ≤ 1.5 s"
+        yield "b. API writes; engine lists; pushes; operator CPU", cost, "≤ 200; ≤ 40; –; ≤ 1.5 s"
 
 
 def _c(row: Mapping[str, Any]) -> Iterator[Row]:
@@ -108,7 +113,7 @@ def _c(row: Mapping[str, Any]) -> Iterator[Row]:
 
 def _d(row: Mapping[str, Any]) -> Iterator[Row]:
     times = f"{row['first back s']:.2f} / {row['all back s']:.1f} s"
-    yield "d. an engine forgot 100 adapters: first / all back", times, "3.0 s are the loads"
+    yield "d. an engine forgot 100 adapters: first / all back", times, "≤ 0.5 / ≤ 3.5 s"
     yield "d. none of them is called Ready any more after", f"{row['none is called Ready after s']:.2f} s", "≤ 1 s"
 
 
