@@ -16,6 +16,7 @@ model_list:
   - model_name: sql
     litellm_params: {{model: openai/sql, api_base: "http://127.0.0.1:{engine}/v1", api_key: none}}
 litellm_settings: {{telemetry: false}}
+general_settings: {{dangerously_permit_weak_or_unset_master_key: true}}
 """
 
 
