@@ -49,11 +49,9 @@ class Answers:
         """Write the whole reply; an error goes in OpenAI's shape."""
         self.counters.entered()
         try:
-            asked = self._asked(request, reply)
-            if asked is not None and self.traces is None:
-                await self._infer(*asked, reply)
-            elif asked is not None and self.traces is not None:
-                await self._traced(self.traces, request, *asked, reply)
+            asked, traces = self._asked(request, reply), self.traces
+            if asked is not None:
+                await (self._infer(*asked, reply) if traces is None else self._traced(traces, request, *asked, reply))
         except ApiError as error:
             self.counters.answered(error.status)
             reply.fail(error)
