@@ -6,10 +6,9 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import cycle
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,27 +30,23 @@ ENDING = 15.0
 
 @dataclass(frozen=True)
 class Runtime:
-    """What engines run on: a Python and the module in it that takes vLLM's arguments. `more` are environments, one for
-    each engine in turn."""
+    """What engines run on: a Python and the module in it that takes vLLM's arguments; `more` is of the environment."""
 
     python: str = sys.executable
     module: str = "lorikeet.testing.engine"
-    more: Sequence[Mapping[str, str]] = ({},)
-    turn: Iterator[Mapping[str, str]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "turn", cycle(self.more))
+    more: Mapping[str, str] = field(default_factory=dict)
 
 
 def simulator(token_seconds: float) -> Runtime:
     """As a process of its own; so long a token takes."""
-    return Runtime(more=({"LORIKEET_SIM_TOKEN_SECONDS": str(token_seconds)},))
+    return Runtime(more={"LORIKEET_SIM_TOKEN_SECONDS": str(token_seconds)})
 
 
 def vllm(python: str) -> Runtime:
-    """The real one. Engines that share a core wait for each other's threads: each has one of its own."""
-    cores = sorted(os.sched_getaffinity(0))
-    return Runtime(python, "vllm.entrypoints.openai.api_server", [{"VLLM_CPU_OMP_THREADS_BIND": str(c)} for c in cores])
+    """The real one: each engine computes in one thread, bound to no core. A busy one that is bound starves another that
+    starts beside it: on two cores for ten minutes."""
+    more = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
+    return Runtime(python, "vllm.entrypoints.openai.api_server", more)
 
 
 class Container:
@@ -70,7 +65,7 @@ class Container:
         self._argv = [runtime.python, "-m", runtime.module, *given]
         named = {each["name"]: self._here(each.get("value", "")) for each in spec["env"]}
         adapters = self._places[layout.ADAPTERS]
-        self._env = {"PATH": os.environ["PATH"], **named, "LORIKEET_ADAPTERS_DIR": adapters, **next(runtime.turn)}
+        self._env = {"PATH": os.environ["PATH"], **named, "LORIKEET_ADAPTERS_DIR": adapters, **runtime.more}
         self._token = folder / "guard" / layout.CONTROL_TOKEN
         self._listed: dict[str, Path] = {}
         self._process: asyncio.subprocess.Process | None = None
