@@ -218,6 +218,18 @@ async def test_a_model_is_complete_or_not_there(tmp_path: Path) -> None:
     assert complete(tmp_path / "models/x", "hf://acme/base") is None
 
 
+async def test_an_agent_that_starts_again_has_the_model_that_is_there_before_it_says_anything(tmp_path: Path) -> None:
+    write_base(tmp_path / "hub/acme/base/v1", dimensions=SMALL)
+    async with Hub(tmp_path / "hub") as hub:
+        first, again, empty = (model_of(hub, folder) for folder in (tmp_path, tmp_path, tmp_path / "empty"))
+        await first.keep_trying()
+        hub.requests.clear()
+        await again.open()
+        await empty.open()
+        assert (again.state, again.facts) == (first.state, first.facts)
+        assert (empty.state.ready, hub.requests) == (False, [])
+
+
 async def test_a_damaged_model_is_fetched_anew(tmp_path: Path) -> None:
     write_base(tmp_path / "hub/acme/base/v1", dimensions=SMALL)
     async with Hub(tmp_path / "hub") as hub:

@@ -105,6 +105,25 @@ def test_no_guess_opens_anything(guess: bytes) -> None:
         keys_of((MINE, {})).who(bearer(guess))
 
 
+def test_a_key_under_another_keys_id_opens_nothing() -> None:
+    data = secret((MINE, {}))
+    (field,) = (name for name in data if name.startswith("key."))
+    data[f"key.{id_of(OTHER.encode())}"] = data.pop(field)
+    keys = Keys(ROOT, open=False)
+    keys.put("one", data)
+    for text in (MINE, OTHER):
+        with pytest.raises(ApiError):
+            keys.who(bearer(text))
+
+
+def test_keys_of_two_peppers_each_open_what_they_are_for() -> None:
+    keys = Keys(ROOT, open=False)
+    keys.put("one", secret((MINE, {"tenant": "one"})))
+    keys.put("two", secret((OTHER, {"tenant": "two"}), pepper=b"q" * 32))
+    assert [keys.who(bearer(text)).tenant.name for text in (MINE, OTHER)] == ["one", "two"]
+    assert keys.number == 2
+
+
 def test_keys_end_when_they_expire() -> None:
     keys = keys_of((MINE, {"expires": "2027-01-15T08:00:01Z"}), (OTHER, {"expires": "2027-01-15T09:00:00+01:00"}))
     assert keys.who(bearer(MINE))

@@ -55,6 +55,7 @@ async def agent(settings: Settings, host: str = "0.0.0.0", pace: Pace | None = N
         keeper = Keeper(engine, stock, memory, Board(secrets.token_hex(8)), pace, guard.condemn)
         model.changed = keeper.wake
         await keeper.open()
+        await model.open()
 
         def started() -> str:
             return "" if model.state.ready else model.state.message or "the base model is being fetched"

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,6 +48,12 @@ class Model:
     facts: ModelFacts | None = None
     """None for a model inside the engine's image: the agent cannot see it."""
 
+    async def open(self) -> None:
+        """Take over a model that is there in full: an agent that was only restarted must not deny it."""
+        with suppress(ArtifactError, OSError):  # `keep_trying` finds the same, and says it
+            if (there := await self._there()) is not None:
+                self._now(there)
+
     async def keep_trying(self) -> None:
         """Return once the model is there."""
         attempts = 0
@@ -59,10 +66,16 @@ class Model:
 
     async def _ensure(self) -> ModelState:
         """Raises ArtifactError, OSError."""
+        return await self._there() or await self._inspected(await self._fetch())
+
+    async def _there(self) -> ModelState | None:
+        """The model on the disk, or in the engine's image; None where it is not. Raises ArtifactError, OSError."""
         if not self.uri.startswith("hf://"):
             return ModelState(ready=True)
         found = await asyncio.to_thread(complete, self.folder, self.uri)
-        revision = found.revision if found is not None else await self._fetch()
+        return await self._inspected(found.revision) if found is not None else None
+
+    async def _inspected(self, revision: str) -> ModelState:
         self.facts = await asyncio.to_thread(inspect_model, self.folder)
         return ModelState(ready=True, revision=revision, lora_width=self.facts.lora_width)
 
