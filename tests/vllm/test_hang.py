@@ -17,7 +17,8 @@ from lorikeet.engine.client import EngineClient
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 RHYTHM = Rhythm(quiet=0.5, still=5.0, beat=0.2)
 DEADLINE = 120.0
-REQUESTS = 64
+REQUESTS, MANY = 64, 256
+"""As many as fast machines need until one of them has waited for long."""
 
 
 class Engine(Protocol):
@@ -79,7 +80,7 @@ async def test_an_engine_core_that_is_stopped_with_a_request_in_it_hangs_though_
 async def test_a_saturated_engine_never_hangs(engine: Engine, client: EngineClient) -> None:
     """Eight requests at a time run, the others wait for longer than counters may stand still."""
     sight = Sight(client, time.monotonic, RHYTHM)
-    asked = [asyncio.create_task(ask(engine, 220)) for _ in range(REQUESTS)]
+    asked = [asyncio.create_task(ask(engine, 220)) for _ in range(MANY if engine.real else REQUESTS)]
     longest = 0.0
 
     async def wait_for_longest() -> None:
@@ -90,7 +91,7 @@ async def test_a_saturated_engine_never_hangs(engine: Engine, client: EngineClie
 
     try:
         states, _ = await asyncio.gather(watch(sight, lambda: all(task.done() for task in asked)), wait_for_longest())
-        assert [task.result() for task in asked] == [200] * REQUESTS
+        assert {task.result() for task in asked} == {200}
     finally:
         for task in asked:
             task.cancel()
