@@ -37,7 +37,8 @@ class Keys:
         self._anybody = Caller("", Tenant(ANYBODY), admin=True) if open else None
         self._secrets: dict[str, dict[str, str]] = {}
         self._ids: set[str] = set()
-        self._callers: dict[bytes, dict[str, Caller]] = {}  # by pepper, and by what is kept of the key
+        self._callers: dict[bytes, dict[tuple[str, str], Caller]] = {}
+        """By pepper, and then by what is kept of the key and its id."""
         self._seen: dict[bytes, Caller] = {}
         self._secret = secrets.token_bytes(32)
         self.version = 0
@@ -78,10 +79,10 @@ class Keys:
     def _find(self, key: bytes) -> Caller:
         """Who has a key: by its digest alone, which without the pepper nobody can foresee. Before that matches, nothing
         is compared that can be known of a key, so how long it takes says nothing. Raises ApiError (401)."""
-        found = None
+        found, key_id = None, id_of(key)
         for pepper, callers in self._callers.items():
-            found = callers.get(digest(pepper, key)) or found
-        if found is None or found.id != id_of(key):
+            found = callers.get((digest(pepper, key), key_id)) or found
+        if found is None:
             raise refused("the API key is not known here, or has expired")
         return found
 
@@ -99,7 +100,7 @@ class Keys:
                 key_id = field.removeprefix(KEY)
                 if key_id not in self._ids:
                     self._ids.add(key_id)
-                    self._callers.setdefault(pepper, {})[entry.hmac] = self._caller(key_id, entry, tenants)
+                    self._callers.setdefault(pepper, {})[entry.hmac, key_id] = self._caller(key_id, entry, tenants)
 
     def _caller(self, key_id: str, entry: KeyEntry, tenants: dict[str, TenantEntry]) -> Caller:
         shared = tenants.get(entry.tenant, TenantEntry())
